@@ -1,0 +1,3 @@
+//! A small microservice that embeds the store.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Configuration: durations, URLs, the registry of drivers, the environment.
+
+pub mod duration;

@@ -1,0 +1,1 @@
+//! Layers: stores around stores that keep the whole contract.

@@ -1,0 +1,1 @@
+//! The embedded store: ordered, expiring, watchable records in memory.

@@ -1,0 +1,1 @@
+//! What the suites and benchmarks of this crate share.
