@@ -143,7 +143,12 @@ impl Record {
 
     /// How long the record still lives by the system's clock; `None` = for ever, or unknown to the layout.
     pub fn ttl(&self) -> Option<Duration> {
-        self.header().expires.map(|at| at.since(SystemClock.now()))
+        self.ttl_at(SystemClock.now())
+    }
+
+    /// How long the record still lives as of `now`; `None` = for ever, or unknown to the layout.
+    pub fn ttl_at(&self, now: Timestamp) -> Option<Duration> {
+        self.header().expires.map(|at| at.since(now))
     }
 
     /// When this version was written, where the backend knows.
