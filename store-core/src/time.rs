@@ -82,9 +82,7 @@ impl Clock for SystemClock {
     #[inline]
     fn now(&self) -> Timestamp {
         // Rounded down: a record is never seen as expired before its instant has come.
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp::from_millis(since.as_millis() as u64).unwrap_or(Timestamp(NonZeroU64::MIN))
     }
 }
@@ -96,14 +94,8 @@ mod tests {
     #[test]
     fn instants_round_up_and_stay_in_range() {
         let t = Timestamp::from_millis(1000).unwrap();
-        assert_eq!(
-            t.checked_add(Duration::from_nanos(1)).unwrap().as_millis(),
-            1001
-        );
-        assert_eq!(
-            t.checked_add(Duration::from_millis(1)).unwrap().as_millis(),
-            1001
-        );
+        assert_eq!(t.checked_add(Duration::from_nanos(1)).unwrap().as_millis(), 1001);
+        assert_eq!(t.checked_add(Duration::from_millis(1)).unwrap().as_millis(), 1001);
         assert_eq!(t.checked_add(Duration::MAX), None);
         assert_eq!(Timestamp::MAX.checked_add(Duration::from_nanos(1)), None);
         assert_eq!(Timestamp::from_system(UNIX_EPOCH), None);

@@ -28,9 +28,7 @@ pub(crate) struct Core {
 impl Core {
     pub(crate) fn new(clock: Arc<dyn Clock>, feed_len: usize) -> Self {
         let owner = Namespace::unique_owner();
-        let started = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             owner,
             hasher: RandomState::default(),
@@ -75,11 +73,7 @@ impl Core {
 
     #[inline]
     pub(crate) fn open(&self) -> Result<()> {
-        if self.is_closed() {
-            Err(Self::closed())
-        } else {
-            Ok(())
-        }
+        if self.is_closed() { Err(Self::closed()) } else { Ok(()) }
     }
 
     #[inline]

@@ -81,10 +81,7 @@ impl Database {
 
     pub(crate) fn tables(&self) -> Vec<(Box<str>, Arc<Table>)> {
         let tables = self.tables.read();
-        tables
-            .iter()
-            .map(|(name, table)| (name.clone(), Arc::clone(table)))
-            .collect()
+        tables.iter().map(|(name, table)| (name.clone(), Arc::clone(table))).collect()
     }
 
     pub(crate) fn get(&self, ns: &Namespace) -> Option<Arc<Table>> {
@@ -93,9 +90,7 @@ impl Database {
 
     /// Lets go of tables that nobody holds and that hold nothing.
     pub(crate) fn prune(&self) {
-        self.tables
-            .write()
-            .retain(|_, table| Arc::strong_count(table) > 1 || !table.is_empty());
+        self.tables.write().retain(|_, table| Arc::strong_count(table) > 1 || !table.is_empty());
     }
 
     /// Whether nobody would notice if it were forgotten.
@@ -159,15 +154,12 @@ impl State {
         let store = |to: &AtomicU64, value: Option<u64>| {
             to.store(value.unwrap_or(NONE), Ordering::Relaxed);
         };
-        let ttl = config
-            .default_ttl
-            .map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(NONE - 1));
+        let ttl = config.default_ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(NONE - 1));
         store(&self.default_ttl_ms, ttl);
         store(&self.max_records, config.max_records);
         store(&self.max_bytes, config.max_bytes);
         store(&self.max_value_len, config.max_value_len);
-        self.history
-            .store(config.history.unwrap_or(1).into(), Ordering::Relaxed);
+        self.history.store(config.history.unwrap_or(1).into(), Ordering::Relaxed);
         let evicts = config.when_full == Some(WhenFull::Evict)
             && (config.max_records.is_some() || config.max_bytes.is_some());
         self.evicts.store(evicts, Ordering::Relaxed);
@@ -226,10 +218,8 @@ impl State {
             0 => 0,
             n => self.bytes.fetch_add(n, Ordering::Relaxed) + n,
         };
-        let (max_records, max_bytes) = (
-            self.max_records.load(Ordering::Relaxed),
-            self.max_bytes.load(Ordering::Relaxed),
-        );
+        let (max_records, max_bytes) =
+            (self.max_records.load(Ordering::Relaxed), self.max_bytes.load(Ordering::Relaxed));
         if all_records <= max_records && all_bytes <= max_bytes {
             return Ok(());
         }
@@ -240,11 +230,7 @@ impl State {
         Err(if bytes > max_bytes {
             Error::too_large("larger than the whole database may be (max_bytes)")
         } else {
-            let limit = if all_bytes > max_bytes {
-                "max_bytes"
-            } else {
-                "max_records"
-            };
+            let limit = if all_bytes > max_bytes { "max_bytes" } else { "max_records" };
             Error::new(
                 ErrorKind::Full,
                 format!("the database is full ({limit}): delete something or raise the limit"),
@@ -276,27 +262,19 @@ pub(crate) fn missing() -> Error {
 /// Refuses what a store in memory cannot honour.
 fn check(config: &DatabaseConfig) -> Result<()> {
     if config.storage == Some(Storage::File) {
-        return Err(Error::unsupported(
-            "this driver keeps everything in memory (storage)",
-        ));
+        return Err(Error::unsupported("this driver keeps everything in memory (storage)"));
     }
     if config.replicas.is_some_and(|n| n != 1) {
-        return Err(Error::unsupported(
-            "this driver has one copy of everything (replicas)",
-        ));
+        return Err(Error::unsupported("this driver has one copy of everything (replicas)"));
     }
     if let Some(name) = config.driver.keys().next() {
-        return Err(Error::unsupported(format!(
-            "this driver has no setting `{name}`"
-        )));
+        return Err(Error::unsupported(format!("this driver has no setting `{name}`")));
     }
     if config.default_ttl.is_some_and(|ttl| ttl.is_zero()) {
         return Err(Error::invalid("default_ttl must be longer than zero"));
     }
     if config.history == Some(0) {
-        return Err(Error::invalid(
-            "history counts the present version: at least 1",
-        ));
+        return Err(Error::invalid("history counts the present version: at least 1"));
     }
     Ok(())
 }

@@ -50,8 +50,6 @@ impl Queue {
 
 impl Entry {
     fn is_present(&self) -> bool {
-        self.table
-            .upgrade()
-            .is_some_and(|table| table.holds(self.hash, self.sequence))
+        self.table.upgrade().is_some_and(|table| table.holds(self.hash, self.sequence))
     }
 }

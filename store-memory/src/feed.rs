@@ -86,30 +86,20 @@ impl Feed {
     pub(crate) fn gone(&self, core: &Core, key: &str, reason: Gone) {
         if !self.active.load(Ordering::Relaxed) {
             let revision = core.next_revision();
-            self.forgotten_delete
-                .fetch_max(revision.sequence(), Ordering::Relaxed);
+            self.forgotten_delete.fetch_max(revision.sequence(), Ordering::Relaxed);
             return;
         }
         let mut log = self.log.lock();
         let revision = Some(core.next_revision());
-        let event = Event::Delete {
-            key: key.to_owned(),
-            revision,
-            reason,
-        };
+        let event = Event::Delete { key: key.to_owned(), revision, reason };
         self.forget(log.push(event, core.feed_len).as_ref());
         drop(log);
         self.changed.notify_waiters();
     }
 
     fn forget(&self, dropped: Option<&Event>) {
-        if let Some(Event::Delete {
-            revision: Some(revision),
-            ..
-        }) = dropped
-        {
-            self.forgotten_delete
-                .fetch_max(revision.sequence(), Ordering::Relaxed);
+        if let Some(Event::Delete { revision: Some(revision), .. }) = dropped {
+            self.forgotten_delete.fetch_max(revision.sequence(), Ordering::Relaxed);
         }
     }
 
@@ -146,10 +136,7 @@ impl Feed {
             let first = log.entries.partition_point(|event| !is_after(event));
             Resume::Replay(log.dropped + first as u64)
         } else if after >= self.forgotten_delete.load(Ordering::Relaxed) {
-            let deletes = log
-                .entries
-                .iter()
-                .filter(|e| matches!(e, Event::Delete { .. }));
+            let deletes = log.entries.iter().filter(|e| matches!(e, Event::Delete { .. }));
             Resume::Rebuild(deletes.filter(|e| is_after(e)).cloned().collect())
         } else {
             Resume::Lost
@@ -160,14 +147,7 @@ impl Feed {
     pub(crate) fn read(&self, position: u64, most: usize) -> Option<Vec<Event>> {
         let log = self.log.lock();
         let skip = position.checked_sub(log.dropped)?;
-        Some(
-            log.entries
-                .iter()
-                .skip(skip as usize)
-                .take(most)
-                .cloned()
-                .collect(),
-        )
+        Some(log.entries.iter().skip(skip as usize).take(most).cloned().collect())
     }
 
     pub(crate) fn changed(&self) -> &Notify {

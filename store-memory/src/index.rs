@@ -42,11 +42,6 @@ impl Index {
         };
         let tree = self.0.read();
         let range = tree.range::<str, _>((from, Bound::Unbounded));
-        keys.extend(
-            range
-                .take_while(|key| key.starts_with(prefix))
-                .take(most)
-                .cloned(),
-        );
+        keys.extend(range.take_while(|key| key.starts_with(prefix)).take(most).cloned());
     }
 }

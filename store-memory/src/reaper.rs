@@ -63,8 +63,7 @@ impl Alarm {
     fn advance(&self, state: &mut State, due: Option<Timestamp>) {
         state.next = [state.next, due].into_iter().flatten().min();
         let next = state.next.map_or(u64::MAX, Timestamp::as_millis);
-        self.next_ms
-            .store(next, std::sync::atomic::Ordering::Relaxed);
+        self.next_ms.store(next, std::sync::atomic::Ordering::Relaxed);
     }
 
     /// Starts a thread with the first alarm.
@@ -73,9 +72,7 @@ impl Alarm {
         let mut state = self.state.lock();
         state.start = Some(Box::new(move || {
             let run = move || core.alarm.run(&core, &reap);
-            let thread = thread::Builder::new()
-                .name("store-memory-expiry".into())
-                .spawn(run);
+            let thread = thread::Builder::new().name("store-memory-expiry".into()).spawn(run);
             if let Err(error) = thread {
                 tracing::warn!(%error, "no thread: expired records stay in memory until they are met");
             }

@@ -37,15 +37,13 @@ pub(crate) fn is_expired(record: &Record, now: Timestamp) -> bool {
 impl Shard {
     #[inline]
     pub(crate) fn find(&self, hash: u64, key: &str) -> Option<&Record> {
-        self.records
-            .find(hash, |record| record.key_bytes() == key.as_bytes())
+        self.records.find(hash, |record| record.key_bytes() == key.as_bytes())
     }
 
     /// The record in its place, to be changed there. Its expiry and key must stay the same.
     #[inline]
     pub(crate) fn find_mut(&mut self, hash: u64, key: &str) -> Option<&mut Record> {
-        self.records
-            .find_mut(hash, |record| record.key_bytes() == key.as_bytes())
+        self.records.find_mut(hash, |record| record.key_bytes() == key.as_bytes())
     }
 
     /// Puts a record in place of the one with its key, or beside the others, which is told to `born`. Returns the one that was there, and the new
@@ -83,9 +81,7 @@ impl Shard {
     }
 
     pub(crate) fn remove(&mut self, hash: u64, key: &str) -> Option<Record> {
-        let entry = self
-            .records
-            .find_entry(hash, |held| held.key_bytes() == key.as_bytes());
+        let entry = self.records.find_entry(hash, |held| held.key_bytes() == key.as_bytes());
         let (record, _) = entry.ok()?.remove();
         if record.expires().is_some() {
             self.timers.live -= 1;
@@ -155,10 +151,7 @@ impl Shard {
             let records = self.records.iter();
             self.timers.heap = records
                 .filter_map(|record| {
-                    Some(Reverse((
-                        record.expires()?,
-                        hasher.hash_one(record.key_bytes()),
-                    )))
+                    Some(Reverse((record.expires()?, hasher.hash_one(record.key_bytes()))))
                 })
                 .collect();
         }
@@ -177,11 +170,7 @@ impl Shard {
     }
 
     pub(crate) fn drop_versions(&mut self, key: &str) -> Option<VecDeque<Record>> {
-        if self.versions.is_empty() {
-            None
-        } else {
-            self.versions.remove(key)
-        }
+        if self.versions.is_empty() { None } else { self.versions.remove(key) }
     }
 }
 

@@ -60,11 +60,8 @@ impl Memory {
     pub(crate) fn build(builder: Builder) -> Self {
         let core = Arc::new(Core::new(builder.clock, builder.watch_buffer));
         let on_demand = builder.auto_create.then_some(builder.defaults);
-        let shared = Arc::new(Shared {
-            core: Arc::clone(&core),
-            databases: RwLock::default(),
-            on_demand,
-        });
+        let shared =
+            Arc::new(Shared { core: Arc::clone(&core), databases: RwLock::default(), on_demand });
         let moved: Weak<Shared> = Arc::downgrade(&shared);
         let by_hand = core.clock().on_move(Box::new(move || {
             if let Some(shared) = moved.upgrade() {
@@ -222,10 +219,7 @@ impl Store for Memory {
     async fn capability(&self, database: &Name) -> Result<Capability> {
         self.0.core.open()?;
         let mut capability = Capability::all().without(Feature::Shared);
-        let config = match self
-            .get(database)
-            .filter(|database| database.state.exists())
-        {
+        let config = match self.get(database).filter(|database| database.state.exists()) {
             Some(database) => Some(database.state.config()),
             None => self.0.on_demand.clone(),
         };
@@ -277,9 +271,7 @@ impl Store for Memory {
     }
 
     async fn list(&self, ns: &Namespace, o: &ListOptions) -> Result<Page<String>> {
-        self.with(ns, |table| {
-            Self::page(ns, o, table, |record| record.key().to_owned())
-        })
+        self.with(ns, |table| Self::page(ns, o, table, |record| record.key().to_owned()))
     }
 
     async fn scan(&self, ns: &Namespace, o: &ListOptions) -> Result<Page<Record>> {
@@ -317,9 +309,7 @@ impl Store for Memory {
     }
 
     async fn read_many(&self, ns: &Namespace, keys: &[Key<'_>]) -> Vec<Result<Option<Record>>> {
-        keys.iter()
-            .map(|key| self.with(ns, |table| Ok(table.read(*key))))
-            .collect()
+        keys.iter().map(|key| self.with(ns, |table| Ok(table.read(*key)))).collect()
     }
 
     async fn write_many(&self, ns: &Namespace, puts: Vec<Put<'_>>) -> Vec<Result<Written>> {
@@ -331,10 +321,7 @@ impl Store for Memory {
     }
 
     async fn delete_many(&self, ns: &Namespace, removes: Vec<Remove<'_>>) -> Vec<Result<Deleted>> {
-        removes
-            .into_iter()
-            .map(|remove| self.with(ns, |table| table.delete(&remove)))
-            .collect()
+        removes.into_iter().map(|remove| self.with(ns, |table| table.delete(&remove))).collect()
     }
 
     async fn history(&self, ns: &Namespace, key: Key<'_>) -> Result<Vec<Record>> {
@@ -346,9 +333,7 @@ impl Store for Memory {
 impl StoreAdmin for Memory {
     async fn create_database(&self, name: &Name, config: &DatabaseConfig) -> Result<()> {
         self.0.core.open()?;
-        self.get_or_make(name)
-            .state
-            .create(config, self.0.core.now().to_system())
+        self.get_or_make(name).state.create(config, self.0.core.now().to_system())
     }
 
     async fn update_database(&self, name: &Name, config: &DatabaseConfig) -> Result<()> {
@@ -356,11 +341,7 @@ impl StoreAdmin for Memory {
         let database = self.get(name).ok_or_else(missing)?;
         database.state.update(config)?;
         if database.state.evicts() {
-            let entries = database
-                .tables()
-                .iter()
-                .flat_map(|(_, table)| table.entries())
-                .collect();
+            let entries = database.tables().iter().flat_map(|(_, table)| table.entries()).collect();
             database.state.queue.rebuild(&database.state, entries);
         }
         Ok(())
@@ -400,9 +381,7 @@ impl StoreAdmin for Memory {
     async fn list_databases(&self) -> Result<Vec<Name>> {
         self.0.core.open()?;
         let databases = self.0.databases.read();
-        let existing = databases
-            .iter()
-            .filter(|(_, database)| database.state.exists());
+        let existing = databases.iter().filter(|(_, database)| database.state.exists());
         let mut names: Vec<Name> = existing.map(|(name, _)| name.clone()).collect();
         names.sort();
         Ok(names)
@@ -427,10 +406,7 @@ impl StoreAdmin for Memory {
             return Ok(Vec::new());
         };
         self.0.reap();
-        let tables = database
-            .tables()
-            .into_iter()
-            .filter(|(_, table)| !table.is_empty());
+        let tables = database.tables().into_iter().filter(|(_, table)| !table.is_empty());
         let mut names: Vec<String> = tables.map(|(name, _)| name.into()).collect();
         names.sort();
         Ok(names)

@@ -91,11 +91,7 @@ impl Table {
     }
 
     fn all(&self) -> impl Iterator<Item = &RwLock<Shard>> {
-        self.shards
-            .get()
-            .into_iter()
-            .flatten()
-            .map(|shard| &shard.0)
+        self.shards.get().into_iter().flatten().map(|shard| &shard.0)
     }
 
     // ------------------------------------------------------------------ reading
@@ -113,9 +109,7 @@ impl Table {
     }
 
     pub(crate) fn read_version(&self, key: Key<'_>, revision: Revision) -> Option<Record> {
-        self.history(key)
-            .into_iter()
-            .find(|record| record.revision() == Some(revision))
+        self.history(key).into_iter().find(|record| record.revision() == Some(revision))
     }
 
     pub(crate) fn history(&self, key: Key<'_>) -> Vec<Record> {
@@ -173,8 +167,7 @@ impl Table {
         let mut keys = Vec::new();
         let mut chunk = 128;
         loop {
-            self.index
-                .keys(&o.prefix, last.as_deref(), chunk, &mut keys);
+            self.index.keys(&o.prefix, last.as_deref(), chunk, &mut keys);
             for key in &keys {
                 if !o.suffix.is_empty() && !key.ends_with(&*o.suffix) {
                     continue;
@@ -212,12 +205,7 @@ impl Table {
             let shard = shard.0.read();
             let live = shard.iter().filter(|record| !is_expired(record, now));
             let mut keys: Vec<(u64, &str)> = live
-                .map(|record| {
-                    (
-                        scan_order(hash(&self.core.hasher, record.key())),
-                        record.key(),
-                    )
-                })
+                .map(|record| (scan_order(hash(&self.core.hasher, record.key())), record.key()))
                 .filter(|(at, _)| *at >= from)
                 .collect();
             keys.sort_unstable();
@@ -366,9 +354,7 @@ impl Table {
         let (mut births, mut bytes) = (0, 0);
         for Step { hash, op, draft } in &steps {
             let current = self.live(locked.shard(*hash), *hash, op.key().as_str(), now);
-            op.condition()
-                .check(current)
-                .map_err(|error| error.with_key(op.key()))?;
+            op.condition().check(current).map_err(|error| error.with_key(op.key()))?;
             if let Some(draft) = draft {
                 let room = Room::of(current, &draft.record);
                 births += room.births;
@@ -408,18 +394,12 @@ impl Table {
     fn step<'a>(&self, op: &'a Op<'a>, now: Timestamp) -> Result<Step<'a>> {
         let draft = match op {
             Op::Put(put) => {
-                let draft = self
-                    .check_len(put.value.len())
-                    .and_then(|()| self.draft_of(put, now));
+                let draft = self.check_len(put.value.len()).and_then(|()| self.draft_of(put, now));
                 Some(draft.map_err(|error| error.with_key(put.key))?)
             }
             _ => None,
         };
-        Ok(Step {
-            hash: self.hash(op.key()),
-            op,
-            draft,
-        })
+        Ok(Step { hash: self.hash(op.key()), op, draft })
     }
 
     #[inline]
@@ -438,12 +418,7 @@ impl Table {
             },
             Expires::To(_) => None,
         };
-        Ok(Draft {
-            hash,
-            record,
-            expires,
-            default,
-        })
+        Ok(Draft { hash, record, expires, default })
     }
 
     /// What can be refused without looking at a record.
@@ -457,9 +432,7 @@ impl Table {
                 _ => continue,
             }
             if !changed.insert(op.key()) {
-                return Err(blame(Error::invalid(
-                    "a batch may change a record once only",
-                )));
+                return Err(blame(Error::invalid("a batch may change a record once only")));
             }
         }
         Ok(())
@@ -478,11 +451,7 @@ impl Table {
     /// Under a shard's lock, so that a write either comes before a delete of the database, which then removes it, or sees it.
     #[inline]
     fn exists(&self) -> Result<()> {
-        if self.state.exists() {
-            Ok(())
-        } else {
-            Err(crate::database::missing())
-        }
+        if self.state.exists() { Ok(()) } else { Err(crate::database::missing()) }
     }
 
     /// The live record of a key. One that has expired by `now` is buried on the way, so that its end is an event before whatever
@@ -527,17 +496,10 @@ impl Table {
     /// Puts a draft in its place, for which there is room.
     #[inline]
     fn place(&self, shard: &mut Shard, draft: Draft, now: Timestamp) -> (Revision, Option<Record>) {
-        let Draft {
-            hash,
-            mut record,
-            expires,
-            default,
-        } = draft;
+        let Draft { hash, mut record, expires, default } = draft;
         let expires = match expires {
             Expires::To(at) => at,
-            Expires::Keep => shard
-                .find(hash, record.key())
-                .map_or(default, Record::expires),
+            Expires::Keep => shard.find(hash, record.key()).map_or(default, Record::expires),
         };
         let revision = self.feed.put(&self.core, &mut record, expires, now);
         // The index has a key as long as the shard has its record.
@@ -554,8 +516,7 @@ impl Table {
         {
             let cost = old.footprint() as u64;
             let gone = shard.keep_version(old, keep - 1);
-            self.state
-                .settle(cost, gone.iter().map(|r| r.footprint() as u64).sum());
+            self.state.settle(cost, gone.iter().map(|r| r.footprint() as u64).sum());
             return (revision, None);
         }
         (revision, old)
@@ -567,11 +528,7 @@ impl Table {
         self.index.remove(key);
         self.feed.gone(&self.core, key, why);
         let versions = shard.drop_versions(key).unwrap_or_default();
-        let bytes: usize = versions
-            .iter()
-            .chain([&record])
-            .map(Record::footprint)
-            .sum();
+        let bytes: usize = versions.iter().chain([&record]).map(Record::footprint).sum();
         self.state.shrink(1, (bytes + OVERHEAD) as u64);
         Some(record)
     }
@@ -585,9 +542,7 @@ impl Table {
                 hash,
                 sequence: revision.sequence(),
             };
-            self.state
-                .queue
-                .push(&self.state, written.into_iter().map(entry));
+            self.state.queue.push(&self.state, written.into_iter().map(entry));
         }
     }
 
@@ -630,8 +585,7 @@ impl Table {
             }
             let bytes: usize = records.iter().chain(&versions).map(Record::footprint).sum();
             let overhead = records.len() * OVERHEAD;
-            self.state
-                .shrink(records.len() as u64, (bytes + overhead) as u64);
+            self.state.shrink(records.len() as u64, (bytes + overhead) as u64);
             dropped.push((records, versions));
         }
         drop(shards);
@@ -639,8 +593,7 @@ impl Table {
 
     /// Whether it holds just this version.
     pub(crate) fn holds(&self, hash: u64, sequence: u64) -> bool {
-        self.shard(hash)
-            .is_some_and(|shard| shard.read().find_version(hash, sequence).is_some())
+        self.shard(hash).is_some_and(|shard| shard.read().find_version(hash, sequence).is_some())
     }
 
     /// Removes this version to make room.
@@ -649,9 +602,7 @@ impl Table {
             return;
         };
         let mut shard = shard.write();
-        let key = shard
-            .find_version(hash, sequence)
-            .map(|record| record.key().to_owned());
+        let key = shard.find_version(hash, sequence).map(|record| record.key().to_owned());
         if let Some(key) = key {
             self.bury(&mut shard, hash, &key, Gone::Evicted);
         }
@@ -664,9 +615,7 @@ impl Table {
             hash: hash(&self.core.hasher, record.key()),
             sequence: record.revision().map_or(0, Revision::sequence),
         };
-        self.all()
-            .flat_map(|shard| shard.read().iter().map(entry).collect::<Vec<_>>())
-            .collect()
+        self.all().flat_map(|shard| shard.read().iter().map(entry).collect::<Vec<_>>()).collect()
     }
 
     /// Begins to keep changes for watchers.
@@ -724,16 +673,10 @@ impl Room {
     fn of(held: Option<&Record>, record: &Record) -> Self {
         let cost = record.footprint() as u64;
         match held.map(|held| held.footprint() as u64) {
-            Some(held) => Self {
-                births: 0,
-                more: cost.saturating_sub(held),
-                less: held.saturating_sub(cost),
-            },
-            None => Self {
-                births: 1,
-                more: cost + OVERHEAD as u64,
-                less: 0,
-            },
+            Some(held) => {
+                Self { births: 0, more: cost.saturating_sub(held), less: held.saturating_sub(cost) }
+            }
+            None => Self { births: 1, more: cost + OVERHEAD as u64, less: 0 },
         }
     }
 }

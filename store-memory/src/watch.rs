@@ -25,11 +25,7 @@ struct Watcher {
 
 enum Phase {
     /// Showing present records up to a revision, after a key; then the feed from a position.
-    Snapshot {
-        after: Option<String>,
-        until: u64,
-        position: u64,
-    },
+    Snapshot { after: Option<String>, until: u64, position: u64 },
     /// Replaying the feed up to a position, which is that of a revision.
     CatchUp { position: u64, end: u64, until: u64 },
     /// Following the feed.
@@ -40,23 +36,13 @@ enum Phase {
 
 pub(crate) fn watch(table: Arc<Table>, o: WatchOptions) -> EventStream {
     table.activate_feed();
-    let mut watcher = Watcher {
-        table,
-        scope: o.scope,
-        ready: VecDeque::new(),
-        phase: Phase::Ended,
-    };
+    let mut watcher =
+        Watcher { table, scope: o.scope, ready: VecDeque::new(), phase: Phase::Ended };
     let (end, until) = watcher.table.feed.end(watcher.core());
     match o.start {
         Start::Changes => watcher.phase = Phase::Live { position: end },
         Start::After(revision) => watcher.resume(revision, end, until),
-        _ => {
-            watcher.phase = Phase::Snapshot {
-                after: None,
-                until,
-                position: end,
-            }
-        }
+        _ => watcher.phase = Phase::Snapshot { after: None, until, position: end },
     }
     stream::unfold(watcher, |mut watcher| async {
         let event = watcher.next().await?;
@@ -76,17 +62,9 @@ impl Watcher {
             None => (Resume::Lost, 0),
         };
         self.phase = match resume {
-            (Resume::Replay(position), _) => Phase::CatchUp {
-                position,
-                end,
-                until,
-            },
+            (Resume::Replay(position), _) => Phase::CatchUp { position, end, until },
             (Resume::Rebuild(deletes), sequence) => {
-                let puts = self
-                    .table
-                    .newer(&self.filter(), sequence)
-                    .into_iter()
-                    .map(Event::Put);
+                let puts = self.table.newer(&self.filter(), sequence).into_iter().map(Event::Put);
                 let sequence_of = |event: &Event| event.revision().map_or(0, Revision::sequence);
                 let mut missed: Vec<Event> = deletes
                     .into_iter()
@@ -100,19 +78,13 @@ impl Watcher {
             }
             (Resume::Lost, _) => {
                 self.ready.push_back(Event::Resync);
-                Phase::Snapshot {
-                    after: None,
-                    until,
-                    position: end,
-                }
+                Phase::Snapshot { after: None, until, position: end }
             }
         };
     }
 
     fn synced(&self, until: u64) -> Event {
-        Event::Synced {
-            revision: Some(self.core().revision(until)),
-        }
+        Event::Synced { revision: Some(self.core().revision(until)) }
     }
 
     fn is_in_scope(&self, event: &Event) -> bool {
@@ -145,48 +117,29 @@ impl Watcher {
 
     async fn advance(&mut self) {
         match &mut self.phase {
-            Phase::Snapshot {
-                after,
-                until,
-                position,
-            } => {
+            Phase::Snapshot { after, until, position } => {
                 let (after, until, position) = (after.take(), *until, *position);
                 let (records, last) = self.present(after.as_deref());
                 // What was written later is a change, and comes from the feed.
                 let old = |record: &Record| {
-                    record
-                        .revision()
-                        .is_some_and(|revision| revision.sequence() <= until)
+                    record.revision().is_some_and(|revision| revision.sequence() <= until)
                 };
-                self.ready
-                    .extend(records.into_iter().filter(old).map(Event::Put));
+                self.ready.extend(records.into_iter().filter(old).map(Event::Put));
                 self.phase = if last.is_some() {
-                    Phase::Snapshot {
-                        after: last,
-                        until,
-                        position,
-                    }
+                    Phase::Snapshot { after: last, until, position }
                 } else {
                     self.ready.push_back(self.synced(until));
                     Phase::Live { position }
                 };
             }
-            Phase::CatchUp {
-                position,
-                end,
-                until,
-            } => {
+            Phase::CatchUp { position, end, until } => {
                 let (position, end, until) = (*position, *end, *until);
                 let most = usize::try_from(end - position).unwrap_or(CHUNK).min(CHUNK);
                 if most == 0 {
                     self.ready.push_back(self.synced(until));
                     self.phase = Phase::Live { position };
                 } else if let Some(read) = self.read(position, most) {
-                    self.phase = Phase::CatchUp {
-                        position: position + read,
-                        end,
-                        until,
-                    };
+                    self.phase = Phase::CatchUp { position: position + read, end, until };
                 }
             }
             Phase::Live { position } => {
@@ -197,11 +150,7 @@ impl Watcher {
                 changed.as_mut().enable();
                 match self.read(position, CHUNK) {
                     Some(0) if !self.core().is_closed() => changed.await,
-                    Some(read) => {
-                        self.phase = Phase::Live {
-                            position: position + read,
-                        }
-                    }
+                    Some(read) => self.phase = Phase::Live { position: position + read },
                     None => {}
                 }
             }
@@ -216,10 +165,7 @@ impl Watcher {
             return (record.into_iter().collect(), None);
         }
         let (records, more) = self.table.page(&self.filter(), after, 0, CHUNK);
-        let last = records
-            .last()
-            .filter(|_| more)
-            .map(|record| record.key().to_owned());
+        let last = records.last().filter(|_| more).map(|record| record.key().to_owned());
         (records, last)
     }
 
@@ -234,11 +180,7 @@ impl Watcher {
         }
         let (position, until) = self.table.feed.end(self.core());
         self.ready.push_back(Event::Resync);
-        self.phase = Phase::Snapshot {
-            after: None,
-            until,
-            position,
-        };
+        self.phase = Phase::Snapshot { after: None, until, position };
         None
     }
 }

@@ -40,10 +40,7 @@ impl ManualClock {
     /// A clock that stands at the present instant.
     pub fn new() -> Self {
         let now_ms = AtomicU64::new(SystemClock.now().as_millis());
-        Self(Arc::new(Inner {
-            now_ms,
-            moved: Mutex::default(),
-        }))
+        Self(Arc::new(Inner { now_ms, moved: Mutex::default() }))
     }
 
     /// Moves time forward, whole milliseconds; what expires meanwhile has expired, with its events, when this returns.
@@ -51,10 +48,7 @@ impl ManualClock {
         let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
         let last = Timestamp::MAX.as_millis();
         let step = |now: u64| Some(now.saturating_add(by).min(last));
-        let _ = self
-            .0
-            .now_ms
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, step);
+        let _ = self.0.now_ms.fetch_update(Ordering::SeqCst, Ordering::SeqCst, step);
         let moved = self.0.moved.lock().clone();
         for tell in moved {
             tell();
