@@ -193,3 +193,47 @@ impl Timers {
         Some(new)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use store_core::Key;
+
+    use super::*;
+
+    /// A key that is refreshed, or deleted and created, for ever must not leave a timer behind each time.
+    #[test]
+    fn timers_do_not_pile_up() {
+        let hasher = RandomState::default();
+        let mut shard = Shard::default();
+        let start = Timestamp::from_millis(1_000_000).unwrap();
+        let hash = hash(&hasher, "k");
+        for round in 0..10_000_u64 {
+            // Ever sooner, so that each write needs a timer of its own; and now and then a delete.
+            let at = start.checked_add(Duration::from_millis(20_000 - round)).unwrap();
+            let record = Record::builder(Key::new("k").unwrap(), "v").expires(Some(at)).build();
+            shard.put(&hasher, hash, record, |_| {});
+            if round % 3 == 0 {
+                shard.remove(hash, "k");
+            }
+        }
+        assert!(shard.timers.heap.len() < 200, "{} timers", shard.timers.heap.len());
+        assert_eq!(shard.timers.live, shard.len());
+    }
+
+    #[test]
+    fn a_refreshed_record_is_due_at_its_new_time_only() {
+        let hasher = RandomState::default();
+        let mut shard = Shard::default();
+        let at = |ms| Timestamp::from_millis(ms).unwrap();
+        let hash = hash(&hasher, "k");
+        for ms in [100, 900] {
+            let record = Record::builder(Key::new("k").unwrap(), "v").expires(Some(at(ms)));
+            shard.put(&hasher, hash, record.build(), |_| {});
+        }
+        assert_eq!(shard.due(&hasher, at(500), 10), []);
+        assert_eq!(shard.next_due(), Some(at(900)));
+        assert_eq!(shard.due(&hasher, at(900), 10), [(hash, "k".to_owned())]);
+    }
+}

@@ -201,7 +201,8 @@ impl Table {
         };
         let mut page = U64Page::default();
         let mut from = cursor;
-        for shard in &shards[(cursor >> 58) as usize..] {
+        let first = cursor >> (u64::BITS - SHARDS.ilog2());
+        for shard in &shards[first as usize..] {
             let shard = shard.0.read();
             let live = shard.iter().filter(|record| !is_expired(record, now));
             let mut keys: Vec<(u64, &str)> = live
@@ -211,7 +212,7 @@ impl Table {
             keys.sort_unstable();
             for (at, key) in keys {
                 // Keys of one hash stay on one page: the cursor cannot stop between them.
-                if page.keys.len() >= limit && at != from {
+                if page.keys.len() >= limit.max(1) && at != from {
                     page.next = Some(at);
                     return page;
                 }
