@@ -36,14 +36,14 @@ pub(crate) fn is_expired(record: &Record, now: Timestamp) -> bool {
 
 impl Shard {
     #[inline]
-    pub(crate) fn find(&self, hash: u64, key: &str) -> Option<&Record> {
-        self.records.find(hash, |record| record.key_bytes() == key.as_bytes())
+    pub(crate) fn find(&self, hash: u64, key: &[u8]) -> Option<&Record> {
+        self.records.find(hash, |record| record.key_bytes() == key)
     }
 
     /// The record in its place, to be changed there. Its expiry and key must stay the same.
     #[inline]
-    pub(crate) fn find_mut(&mut self, hash: u64, key: &str) -> Option<&mut Record> {
-        self.records.find_mut(hash, |record| record.key_bytes() == key.as_bytes())
+    pub(crate) fn find_mut(&mut self, hash: u64, key: &[u8]) -> Option<&mut Record> {
+        self.records.find_mut(hash, |record| record.key_bytes() == key)
     }
 
     /// Puts a record in place of the one with its key, or beside the others, which is told to `born`. Returns the one that was there, and the new
@@ -87,6 +87,12 @@ impl Shard {
             self.timers.live -= 1;
         }
         Some(record)
+    }
+
+    /// Whether any record has an expiry.
+    #[inline]
+    pub(crate) fn has_expiries(&self) -> bool {
+        self.timers.live > 0
     }
 
     pub(crate) fn len(&self) -> usize {
