@@ -47,10 +47,7 @@ mod tests {
         assert_eq!(distance("", "abc"), 3);
         assert_eq!(distance("Timeout", "timeout"), 0);
         let known = ["retries", "timeout"];
-        assert_eq!(
-            hint("timout", &known),
-            "; did you mean `timeout`? Known: retries, timeout"
-        );
+        assert_eq!(hint("timout", &known), "; did you mean `timeout`? Known: retries, timeout");
         assert_eq!(hint("banana", &known), "; known: retries, timeout");
         assert_eq!(hint("x", &[]), "; there are none");
     }

@@ -165,8 +165,7 @@ impl<T: Payload> Answer for Vec<Result<T>> {
     }
 
     fn each(&self) -> impl Iterator<Item = Result<Option<bool>, &Error>> {
-        self.iter()
-            .map(|answer| answer.as_ref().map(Payload::found))
+        self.iter().map(|answer| answer.as_ref().map(Payload::found))
     }
 
     fn returned(&self) -> Option<usize> {

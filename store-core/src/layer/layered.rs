@@ -60,15 +60,8 @@ impl<A: Around, S: Store + ?Sized> Layered<A, S> {
         F: Future<Output = Result<T>> + Send + 'a,
     {
         let driver = self.inner.driver();
-        let run = One {
-            inner: &*self.inner,
-            call,
-            make,
-        };
-        self.around
-            .around(driver, call, run)
-            .await
-            .map_err(|error| error.in_call(driver, &call))
+        let run = One { inner: &*self.inner, call, make };
+        self.around.around(driver, call, run).await.map_err(|error| error.in_call(driver, &call))
     }
 
     /// A call with an answer for each item.
@@ -96,17 +89,8 @@ impl<A: Around, S: Store + ?Sized> Layered<A, S> {
             .items(items.len())
             .values(items.iter().map(Item::bytes))
             .repeatable(items.iter().all(Item::repeatable));
-        let batch = Batch {
-            operation,
-            ns,
-            driver,
-            items,
-        };
-        let run = Many {
-            inner: &*self.inner,
-            batch: batch.clone(),
-            make,
-        };
+        let batch = Batch { operation, ns, driver, items };
+        let run = Many { inner: &*self.inner, batch: batch.clone(), make };
         let answers = self.around.around(driver, call, run).await;
         let answers = batch.blame(&Items::All, answers);
         if refused.is_empty() {
@@ -219,10 +203,7 @@ where
     fn run(&mut self, _: Items) -> impl Future<Output = Result<T>> + Send + 'a {
         let (inner, call) = (self.inner, self.call);
         let made = (self.make)(inner);
-        async move {
-            made.await
-                .map_err(|error| error.in_call(inner.driver(), &call))
-        }
+        async move { made.await.map_err(|error| error.in_call(inner.driver(), &call)) }
     }
 }
 
@@ -261,10 +242,7 @@ struct Batch<'a, I> {
 
 impl<I> Clone for Batch<'_, I> {
     fn clone(&self) -> Self {
-        Self {
-            items: Arc::clone(&self.items),
-            ..*self
-        }
+        Self { items: Arc::clone(&self.items), ..*self }
     }
 }
 
@@ -272,10 +250,9 @@ impl<I: Item> Batch<'_, I> {
     fn pick(&self, items: &Items) -> Vec<I> {
         match items {
             Items::All => self.items.to_vec(),
-            Items::These(places) => places
-                .iter()
-                .filter_map(|&place| self.items.get(place).cloned())
-                .collect(),
+            Items::These(places) => {
+                places.iter().filter_map(|&place| self.items.get(place).cloned()).collect()
+            }
         }
     }
 
@@ -324,9 +301,7 @@ impl<A: Around, S: Store + ?Sized> Store for Layered<A, S> {
     }
 
     async fn capability(&self, database: &Name) -> Result<Capability> {
-        let call = Call::new(Operation::Capability)
-            .on(database)
-            .repeatable(true);
+        let call = Call::new(Operation::Capability).on(database).repeatable(true);
         let inner = self.one(call, |s| s.capability(database)).await?;
         Ok(self.around.capability(inner))
     }
@@ -360,8 +335,7 @@ impl<A: Around, S: Store + ?Sized> Store for Layered<A, S> {
     ) -> Result<Option<Written>> {
         let call = record(Operation::SetExpiry, ns, key).repeatable(condition.is_any());
         self.admit(&call, key, 0)?;
-        self.one(call, |s| s.set_expiry(ns, key, expiry, condition.clone()))
-            .await
+        self.one(call, |s| s.set_expiry(ns, key, expiry, condition.clone())).await
     }
 
     async fn increment(&self, ns: &Namespace, key: Key<'_>, delta: i64) -> Result<Counter> {
@@ -427,27 +401,18 @@ impl<A: Around, S: Store + ?Sized> Store for Layered<A, S> {
     }
 
     async fn read_many(&self, ns: &Namespace, keys: &[Key<'_>]) -> Vec<Result<Option<Record>>> {
-        self.many(
-            Operation::ReadMany,
-            ns,
-            keys.to_vec(),
-            |s, keys| async move { s.read_many(ns, &keys).await },
-        )
+        self.many(Operation::ReadMany, ns, keys.to_vec(), |s, keys| async move {
+            s.read_many(ns, &keys).await
+        })
         .await
     }
 
     async fn write_many(&self, ns: &Namespace, puts: Vec<Put<'_>>) -> Vec<Result<Written>> {
-        self.many(Operation::WriteMany, ns, puts, |s, puts| {
-            s.write_many(ns, puts)
-        })
-        .await
+        self.many(Operation::WriteMany, ns, puts, |s, puts| s.write_many(ns, puts)).await
     }
 
     async fn delete_many(&self, ns: &Namespace, removes: Vec<Remove<'_>>) -> Vec<Result<Deleted>> {
-        self.many(Operation::DeleteMany, ns, removes, |s, removes| {
-            s.delete_many(ns, removes)
-        })
-        .await
+        self.many(Operation::DeleteMany, ns, removes, |s, removes| s.delete_many(ns, removes)).await
     }
 
     async fn history(&self, ns: &Namespace, key: Key<'_>) -> Result<Vec<Record>> {

@@ -143,8 +143,12 @@ impl Layers {
     }
 
     /// With a layer of one's own, inside all others and outside of those still to be named.
-    pub fn layer(mut self, layer: impl Layer) -> Self {
-        self.own.push(Arc::new(layer));
+    pub fn layer(self, layer: impl Layer) -> Self {
+        self.shared_layer(Arc::new(layer))
+    }
+
+    pub(crate) fn shared_layer(mut self, layer: Arc<dyn Layer>) -> Self {
+        self.own.push(layer);
         self
     }
 

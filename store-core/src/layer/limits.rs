@@ -173,8 +173,6 @@ impl Rate {
             let used = used.max(now).saturating_add(self.nanos_per_call);
             (used <= now.saturating_add(SECOND)).then_some(used)
         };
-        self.used_until
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next)
-            .is_ok()
+        self.used_until.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
     }
 }

@@ -109,15 +109,9 @@ impl Prefix {
     fn event(&self, event: Event) -> Option<Event> {
         match event {
             Event::Put(record) => self.record(&record).map(Event::Put),
-            Event::Delete {
-                key,
-                revision,
-                reason,
-            } => Some(Event::Delete {
-                key: self.strip(&key)?.to_owned(),
-                revision,
-                reason,
-            }),
+            Event::Delete { key, revision, reason } => {
+                Some(Event::Delete { key: self.strip(&key)?.to_owned(), revision, reason })
+            }
             Event::Synced { .. } | Event::Resync => Some(event),
         }
     }
@@ -146,17 +140,11 @@ impl fmt::Debug for Prefix {
 
 impl Layer for Prefix {
     fn around_store(&self, inner: Arc<dyn Store>) -> Arc<dyn Store> {
-        Arc::new(Part {
-            prefix: self.clone(),
-            inner,
-        })
+        Arc::new(Part { prefix: self.clone(), inner })
     }
 
     fn around_admin(&self, inner: Arc<dyn StoreAdmin>) -> Arc<dyn StoreAdmin> {
-        Arc::new(Part {
-            prefix: self.clone(),
-            inner,
-        })
+        Arc::new(Part { prefix: self.clone(), inner })
     }
 }
 
@@ -251,10 +239,7 @@ impl<S: Store + ?Sized> Part<S> {
                 faults.extend(page.faults);
                 inner.cursor = page.next;
                 if inner.cursor.is_none() {
-                    return Ok(Page {
-                        faults,
-                        ..Page::default()
-                    });
+                    return Ok(Page { faults, ..Page::default() });
                 }
             }
             inner.limit = o.limit;
@@ -283,11 +268,8 @@ impl<S: Store + ?Sized> Part<S> {
 
     /// Deletes the part's records of a table.
     async fn clear(&self, ns: &Namespace) -> Result<()> {
-        let mut o = ListOptions {
-            limit: DELETED_AT_ONCE,
-            order: Order::Any,
-            ..ListOptions::default()
-        };
+        let mut o =
+            ListOptions { limit: DELETED_AT_ONCE, order: Order::Any, ..ListOptions::default() };
         loop {
             let page = self.list(ns, &o).await?;
             let removes = page.items.iter().map(|key| Remove::new(Key::trusted(key)));
@@ -303,11 +285,7 @@ impl<S: Store + ?Sized> Part<S> {
 
     /// Whether the part has a record in a table.
     async fn is_in(&self, ns: &Namespace) -> Result<bool> {
-        let mut o = ListOptions {
-            limit: 1,
-            order: Order::Any,
-            ..ListOptions::default()
-        };
+        let mut o = ListOptions { limit: 1, order: Order::Any, ..ListOptions::default() };
         loop {
             let page = self.list(ns, &o).await?;
             match page.next {
@@ -390,26 +368,18 @@ impl<S: Store + ?Sized> Store for Part<S> {
     }
 
     async fn atomic(&self, ns: &Namespace, ops: Vec<Op<'_>>) -> Result<Vec<Written>> {
-        let keys: Vec<_> = ops
-            .iter()
-            .map(|op| self.prefix.full(op.key()).map(Some))
-            .collect::<Result<_>>()?;
+        let keys: Vec<_> =
+            ops.iter().map(|op| self.prefix.full(op.key()).map(Some)).collect::<Result<_>>()?;
         let ops = with_keys(ops, &keys, condition_on);
         self.told(self.inner.atomic(ns, ops).await)
     }
 
     async fn list(&self, ns: &Namespace, o: &ListOptions) -> Result<Page<String>> {
-        self.listing(o, |o| {
-            Box::pin(async move { self.inner.list(ns, &o).await })
-        })
-        .await
+        self.listing(o, |o| Box::pin(async move { self.inner.list(ns, &o).await })).await
     }
 
     async fn scan(&self, ns: &Namespace, o: &ListOptions) -> Result<Page<Record>> {
-        self.listing(o, |o| {
-            Box::pin(async move { self.inner.scan(ns, &o).await })
-        })
-        .await
+        self.listing(o, |o| Box::pin(async move { self.inner.scan(ns, &o).await })).await
     }
 
     async fn scan_u64(&self, ns: &Namespace, mut cursor: u64, limit: usize) -> Result<U64Page> {
@@ -435,9 +405,7 @@ impl<S: Store + ?Sized> Store for Part<S> {
             Ok(event) => prefix.event(event).map(Ok),
             Err(error) => Some(Err(prefix.error(error))),
         };
-        Ok(events
-            .filter_map(move |event| std::future::ready(stripped(event)))
-            .boxed())
+        Ok(events.filter_map(move |event| std::future::ready(stripped(event))).boxed())
     }
 
     async fn ping(&self) -> Result<()> {
@@ -459,10 +427,7 @@ impl<S: Store + ?Sized> Store for Part<S> {
         let records = self.inner.read_many(ns, &keys).await.into_iter();
         let stripped =
             |record: Option<Record>| record.and_then(|record| self.prefix.record(&record));
-        self.fill(
-            answers,
-            records.map(|answer| answer.map(stripped)).collect(),
-        )
+        self.fill(answers, records.map(|answer| answer.map(stripped)).collect())
     }
 
     async fn write_many(&self, ns: &Namespace, puts: Vec<Put<'_>>) -> Vec<Result<Written>> {

@@ -58,6 +58,16 @@ impl Retry {
         self
     }
 
+    /// The pauses, where they are given; the longest is never shorter than the first.
+    pub(crate) fn pauses_or(self, first: Option<Duration>, most: Option<Duration>) -> Self {
+        let (first, most) = match (first, most) {
+            (Some(first), None) => (first, self.most.max(first)),
+            (None, Some(most)) => (self.first.min(most), most),
+            (first, most) => (first.unwrap_or(self.first), most.unwrap_or(self.most)),
+        };
+        self.pauses(first, most)
+    }
+
     /// How long to wait after so many attempts.
     fn pause_after(&self, attempts: u32) -> Duration {
         let doubled = 1u32.checked_shl(attempts - 1).unwrap_or(u32::MAX);

@@ -32,10 +32,7 @@ pub struct Timeout {
 impl Timeout {
     /// The same for every operation.
     pub fn new(after: Duration) -> Self {
-        Self {
-            after,
-            others: Vec::new(),
-        }
+        Self { after, others: Vec::new() }
     }
 
     /// Another one for this operation.
@@ -83,11 +80,7 @@ impl Around for Timeout {
                 ),
             }
         };
-        let error = if call.operation.is_mutation() {
-            error.outcome_unknown()
-        } else {
-            error
-        };
+        let error = if call.operation.is_mutation() { error.outcome_unknown() } else { error };
         T::refused(call.items, error)
     }
 }

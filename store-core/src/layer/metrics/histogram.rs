@@ -51,9 +51,7 @@ impl Latency {
     /// The upper bound of the bucket in which this share of the calls had ended, such as 0.99; `None` without calls, and where it is
     /// past the last bound.
     pub fn quantile(&self, share: f64) -> Option<Duration> {
-        let wanted = (self.count() as f64 * share.clamp(0.0, 1.0))
-            .ceil()
-            .max(1.0) as u64;
+        let wanted = (self.count() as f64 * share.clamp(0.0, 1.0)).ceil().max(1.0) as u64;
         let mut seen = 0;
         let bucket = self.buckets.iter().position(|count| {
             seen += count;

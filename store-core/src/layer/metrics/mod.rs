@@ -178,11 +178,7 @@ struct UnderWay<'a> {
 impl<'a> UnderWay<'a> {
     fn begin(figures: &'a Figures, operation: Operation) -> Self {
         figures.under_way.fetch_add(1, Ordering::Relaxed);
-        Self {
-            figures,
-            operation,
-            ended: false,
-        }
+        Self { figures, operation, ended: false }
     }
 }
 

@@ -14,10 +14,7 @@ pub(super) fn render(snapshot: &Snapshot, labels: &[(&str, &str)]) -> String {
     };
     page.head("store_call_seconds", "histogram", "How long calls took.");
     for calls in &snapshot.ended {
-        let labels = [
-            ("operation", calls.operation.as_str()),
-            ("outcome", outcome(calls.error)),
-        ];
+        let labels = [("operation", calls.operation.as_str()), ("outcome", outcome(calls.error))];
         let mut seen = 0;
         for (bound, count) in BOUNDS.iter().zip(&calls.latency.buckets) {
             seen += count;
@@ -33,51 +30,28 @@ pub(super) fn render(snapshot: &Snapshot, labels: &[(&str, &str)]) -> String {
         page.line("store_call_seconds_sum", &labels, seconds);
         page.line("store_call_seconds_count", &labels, count);
     }
-    page.head(
-        "store_items_total",
-        "counter",
-        "Records that calls were about.",
-    );
+    page.head("store_items_total", "counter", "Records that calls were about.");
     for items in &snapshot.items {
-        let labels = [
-            ("operation", items.operation.as_str()),
-            ("outcome", outcome(items.error)),
-        ];
+        let labels = [("operation", items.operation.as_str()), ("outcome", outcome(items.error))];
         page.line("store_items_total", &labels, items.count);
     }
-    page.head(
-        "store_reads_total",
-        "counter",
-        "Reads that found a record, or none.",
-    );
+    page.head("store_reads_total", "counter", "Reads that found a record, or none.");
     for reads in &snapshot.reads {
         for (result, count) in [("hit", reads.hits), ("miss", reads.misses)] {
             let labels = [("operation", reads.operation.as_str()), ("result", result)];
             page.line("store_reads_total", &labels, count);
         }
     }
-    page.head(
-        "store_calls_given_up_total",
-        "counter",
-        "Calls dropped before they ended.",
-    );
+    page.head("store_calls_given_up_total", "counter", "Calls dropped before they ended.");
     for (operation, count) in &snapshot.given_up {
         let labels = [("operation", operation.as_str())];
         page.line("store_calls_given_up_total", &labels, count);
     }
-    page.head(
-        "store_calls_under_way",
-        "gauge",
-        "Calls that have not ended.",
-    );
+    page.head("store_calls_under_way", "gauge", "Calls that have not ended.");
     page.line("store_calls_under_way", &[], snapshot.under_way);
     page.head("store_watches_open", "gauge", "Watches that are open.");
     page.line("store_watches_open", &[], snapshot.open_watches);
-    page.head(
-        "store_watch_events_total",
-        "counter",
-        "Events that watches gave.",
-    );
+    page.head("store_watch_events_total", "counter", "Events that watches gave.");
     page.line("store_watch_events_total", &[], snapshot.watch_events);
     page.text
 }
@@ -87,10 +61,7 @@ fn outcome(error: Option<ErrorKind>) -> &'static str {
 }
 
 fn escape(value: &str) -> String {
-    value
-        .replace('\\', r"\\")
-        .replace('"', "\\\"")
-        .replace('\n', r"\n")
+    value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n")
 }
 
 struct Page {
@@ -106,9 +77,7 @@ impl Page {
     }
 
     fn line(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
-        let own = labels
-            .iter()
-            .map(|(name, value)| format!("{name}=\"{value}\""));
+        let own = labels.iter().map(|(name, value)| format!("{name}=\"{value}\""));
         let labels: Vec<_> = self.common.iter().cloned().chain(own).collect();
         let _ = if labels.is_empty() {
             writeln!(self.text, "{name} {value}")

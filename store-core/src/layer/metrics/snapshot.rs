@@ -72,29 +72,17 @@ impl Snapshot {
             for error in std::iter::once(None).chain(ErrorKind::ALL.map(Some)) {
                 let place = place(operation, error);
                 if let Some(calls) = figures.calls.get(place).and_then(|cell| cell.get()) {
-                    snapshot.ended.push(CallSnapshot {
-                        operation,
-                        error,
-                        latency: calls.read(),
-                    });
+                    snapshot.ended.push(CallSnapshot { operation, error, latency: calls.read() });
                 }
                 match load(&figures.items, place) {
                     0 => {}
-                    count => snapshot.items.push(ItemSnapshot {
-                        operation,
-                        error,
-                        count,
-                    }),
+                    count => snapshot.items.push(ItemSnapshot { operation, error, count }),
                 }
             }
             let of = |counters| load(counters, operation as usize);
             let (hits, misses) = (of(&figures.hits), of(&figures.misses));
             if hits + misses > 0 {
-                snapshot.reads.push(ReadSnapshot {
-                    operation,
-                    hits,
-                    misses,
-                });
+                snapshot.reads.push(ReadSnapshot { operation, hits, misses });
             }
             match of(&figures.given_up) {
                 0 => {}
@@ -134,7 +122,5 @@ impl Snapshot {
 }
 
 fn load(counters: &[std::sync::atomic::AtomicU64], place: usize) -> u64 {
-    counters
-        .get(place)
-        .map_or(0, |counter| counter.load(Ordering::Relaxed))
+    counters.get(place).map_or(0, |counter| counter.load(Ordering::Relaxed))
 }
