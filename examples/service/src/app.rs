@@ -58,12 +58,7 @@ pub(crate) fn router(app: App) -> Router {
     Router::new()
         .route("/profiles", get(profiles::list))
         .route("/profiles/events", get(events::profiles))
-        .route(
-            "/profiles/{id}",
-            get(profiles::get)
-                .put(profiles::put)
-                .delete(profiles::delete),
-        )
+        .route("/profiles/{id}", get(profiles::get).put(profiles::put).delete(profiles::delete))
         .route("/counters/{name}", post(counters::add).get(counters::get))
         .route("/healthz", get(health::check))
         .fallback(|| async { ApiError::new(StatusCode::NOT_FOUND, "not_found", "no such path") })

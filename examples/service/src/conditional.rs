@@ -16,9 +16,9 @@ pub(crate) fn condition(headers: &HeaderMap) -> Result<Condition<'static>, ApiEr
         }),
         (None, Some("*")) => Ok(Condition::Absent),
         (None, Some(_)) => Err(ApiError::invalid("If-None-Match can only be *")),
-        (Some(_), Some(_)) => Err(ApiError::invalid(
-            "If-Match and If-None-Match exclude each other",
-        )),
+        (Some(_), Some(_)) => {
+            Err(ApiError::invalid("If-Match and If-None-Match exclude each other"))
+        }
     }
 }
 
@@ -63,10 +63,7 @@ mod tests {
         let revision = Revision::from_parts(1, 42);
         assert_eq!(of(&[]).unwrap(), Condition::Any);
         assert_eq!(of(&[(IF_NONE_MATCH, "*")]).unwrap(), Condition::Absent);
-        assert_eq!(
-            of(&[(IF_MATCH, "\"1-2a\"")]).unwrap(),
-            Condition::Revision(revision)
-        );
+        assert_eq!(of(&[(IF_MATCH, "\"1-2a\"")]).unwrap(), Condition::Revision(revision));
         let mut headers = HeaderMap::new();
         etag(&mut headers, Some(revision));
         assert_eq!(headers[ETAG], "\"1-2a\"");
@@ -74,15 +71,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_kept_is_refused() {
-        for bad in [
-            "*",
-            "1-2a",
-            "W/\"1-2a\"",
-            "\"1-2a\", \"1-2b\"",
-            "\"\"",
-            "\"",
-            "",
-        ] {
+        for bad in ["*", "1-2a", "W/\"1-2a\"", "\"1-2a\", \"1-2b\"", "\"\"", "\"", ""] {
             assert!(of(&[(IF_MATCH, bad)]).is_err(), "{bad}");
         }
         assert!(of(&[(IF_NONE_MATCH, "\"1-2a\"")]).is_err());

@@ -2,7 +2,7 @@ use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use serde::{Deserialize, Serialize};
-use store_core::Error;
+use store_core::Counter;
 
 use crate::app::App;
 use crate::error::ApiError;
@@ -44,6 +44,6 @@ pub(crate) async fn get(
     let record = app.counters.read(&name).await?;
     let record = record.ok_or_else(|| ApiError::absent("counter"))?;
     // A counter is an ordinary record that holds a decimal number.
-    let value = store_core::Counter::next(Some(record.value()), 0).map_err(Error::from)?;
+    let value = Counter::next(Some(record.value()), 0)?;
     Ok(Json(Count { name, value }))
 }

@@ -20,12 +20,7 @@ pub(crate) struct ApiError {
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            kind,
-            message: message.into(),
-            store: None,
-        }
+        Self { status, kind, message: message.into(), store: None }
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
@@ -33,11 +28,7 @@ impl ApiError {
     }
 
     pub(crate) fn absent(what: &str) -> Self {
-        Self::new(
-            StatusCode::NOT_FOUND,
-            "not_found",
-            format!("there is no such {what}"),
-        )
+        Self::new(StatusCode::NOT_FOUND, "not_found", format!("there is no such {what}"))
     }
 }
 
@@ -69,12 +60,7 @@ impl From<Error> for ApiError {
         } else {
             error.message().to_owned()
         };
-        Self {
-            status,
-            kind: error.kind().as_str(),
-            message,
-            store: Some(error),
-        }
+        Self { status, kind: error.kind().as_str(), message, store: Some(error) }
     }
 }
 

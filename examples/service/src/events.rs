@@ -74,9 +74,7 @@ fn show(events: EventStream) -> impl Stream<Item = sse::Event> {
 
 fn named(name: &str, data: &impl Serialize) -> sse::Event {
     let event = sse::Event::default().event(name);
-    event
-        .json_data(data)
-        .unwrap_or_else(|_| failed(ErrorKind::Internal))
+    event.json_data(data).unwrap_or_else(|_| failed(ErrorKind::Internal))
 }
 
 fn failed(kind: ErrorKind) -> sse::Event {

@@ -60,12 +60,7 @@ impl View {
                 .with_key(record.key())
                 .with_source(error)
         })?;
-        Ok(Self::new(
-            record.key(),
-            profile,
-            record.revision(),
-            record.ttl(),
-        ))
+        Ok(Self::new(record.key(), profile, record.revision(), record.ttl()))
     }
 }
 
@@ -173,11 +168,7 @@ pub(crate) async fn list(
     if !(1..=100).contains(&query.limit) {
         return Err(ApiError::invalid("limit must be 1 to 100"));
     }
-    let mut scan = app
-        .profiles
-        .scan()
-        .prefix(query.prefix)
-        .page_size(query.limit);
+    let mut scan = app.profiles.scan().prefix(query.prefix).page_size(query.limit);
     if let Some(cursor) = query.cursor {
         scan = scan.cursor(cursor.parse::<Cursor>()?);
     }

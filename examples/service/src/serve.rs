@@ -33,10 +33,11 @@ pub(crate) async fn serve(listen: SocketAddr, store: Arc<dyn Store>) -> Result<(
         signal = signal() => tracing::info!(signal = signal?, "stopping"),
     }
     stop.send_replace(true);
-    match timeout(DRAIN, server).await {
-        Ok(ended) => ended?,
-        Err(_) => tracing::warn!(after = ?DRAIN, "some requests did not finish"),
-    }
+    let drained = timeout(DRAIN, server).await;
+    drained.unwrap_or_else(|_| {
+        tracing::warn!(after = ?DRAIN, "some requests did not finish");
+        Ok(())
+    })?;
     store.close().await?;
     tracing::info!("stopped");
     Ok(())
@@ -46,10 +47,8 @@ pub(crate) async fn serve(listen: SocketAddr, store: Arc<dyn Store>) -> Result<(
 #[cfg(unix)]
 async fn signal() -> io::Result<&'static str> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) = (
-        signal(SignalKind::interrupt())?,
-        signal(SignalKind::terminate())?,
-    );
+    let (mut interrupt, mut terminate) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::select! {
         _ = interrupt.recv() => Ok("SIGINT"),
         _ = terminate.recv() => Ok("SIGTERM"),

@@ -18,9 +18,7 @@ impl Settings {
                 .parse()
                 .map_err(|_| "SERVICE_LISTEN is no address such as 127.0.0.1:8080")?,
             store_url: or("STORE_URL", "memory://")?,
-            log: or("RUST_LOG", "info")?
-                .parse()
-                .map_err(|error| format!("RUST_LOG: {error}"))?,
+            log: or("RUST_LOG", "info")?.parse().map_err(|error| format!("RUST_LOG: {error}"))?,
         })
     }
 }
