@@ -21,6 +21,6 @@ use std::error::Error;
 async fn main() -> Result<(), Box<dyn Error>> {
     let settings = settings::Settings::from_env()?;
     telemetry::init(&settings.log);
-    let store = storage::open(&settings.store_url).await?;
+    let store = storage::open(&settings.store_url)?;
     serve::serve(settings.listen, store).await
 }

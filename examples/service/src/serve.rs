@@ -17,6 +17,8 @@ const DRAIN: Duration = Duration::from_secs(10);
 
 /// Serves until it is told to stop: then finishes what is under way, ends the event streams and closes the store.
 pub(crate) async fn serve(listen: SocketAddr, store: Arc<dyn Store>) -> Result<(), Box<dyn Error>> {
+    // First of all, so that a signal is never missed by whoever has seen that it listens.
+    let signal = signal()?;
     let listener = TcpListener::bind(listen).await?;
     greet(listener.local_addr()?, store.driver())?;
 
@@ -30,7 +32,7 @@ pub(crate) async fn serve(listen: SocketAddr, store: Arc<dyn Store>) -> Result<(
 
     tokio::select! {
         ended = &mut server => return Ok(ended?),
-        signal = signal() => tracing::info!(signal = signal?, "stopping"),
+        name = signal => tracing::info!(signal = name, "stopping"),
     }
     stop.send_replace(true);
     let drained = timeout(DRAIN, server).await;
@@ -43,21 +45,27 @@ pub(crate) async fn serve(listen: SocketAddr, store: Arc<dyn Store>) -> Result<(
     Ok(())
 }
 
-/// Waits for the signal to stop, and names it.
+/// Listens for the signals to stop at once; what it returns waits for one, and names it.
 #[cfg(unix)]
-async fn signal() -> io::Result<&'static str> {
+fn signal() -> io::Result<impl Future<Output = &'static str>> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) =
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tokio::select! {
-        _ = interrupt.recv() => Ok("SIGINT"),
-        _ = terminate.recv() => Ok("SIGTERM"),
-    }
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => "SIGINT",
+            _ = terminate.recv() => "SIGTERM",
+        }
+    })
 }
 
-#[cfg(not(unix))]
-async fn signal() -> io::Result<&'static str> {
-    tokio::signal::ctrl_c().await.map(|()| "Ctrl-C")
+#[cfg(windows)]
+fn signal() -> io::Result<impl Future<Output = &'static str>> {
+    let mut interrupt = tokio::signal::windows::ctrl_c()?;
+    Ok(async move {
+        interrupt.recv().await;
+        "Ctrl-C"
+    })
 }
 
 fn greet(at: SocketAddr, driver: &str) -> io::Result<()> {

@@ -1,6 +1,7 @@
 //! An HTTP client of a page: one request a connection, and server-sent events as they come.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -62,11 +63,11 @@ impl Request {
     async fn send(self, to: SocketAddr) -> (BufReader<TcpStream>, u16, HashMap<String, String>) {
         let mut stream = BufReader::new(TcpStream::connect(to).await.unwrap());
         let Self { method, target, headers, body } = self;
-        let headers: String = headers.iter().map(|(k, v)| format!("{k}: {v}\r\n")).collect();
-        let length = body.len();
-        let text = format!(
-            "{method} {target} HTTP/1.1\r\nhost: {to}\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}"
-        );
+        let mut text = format!("{method} {target} HTTP/1.1\r\nhost: {to}\r\nconnection: close\r\n");
+        for (name, value) in headers {
+            let _ = write!(text, "{name}: {value}\r\n");
+        }
+        let _ = write!(text, "content-length: {}\r\n\r\n{body}", body.len());
         stream.write_all(text.as_bytes()).await.unwrap();
         let mut line = String::new();
         stream.read_line(&mut line).await.unwrap();
@@ -120,7 +121,7 @@ impl Events {
             loop {
                 if let Some((event, rest)) = self.text.split_once("\n\n") {
                     let parsed = parse(event);
-                    self.text = rest.to_owned();
+                    self.text = rest.into();
                     // A comment keeps the connection alive, and is no event.
                     if !parsed.name.is_empty() {
                         return Some(parsed);

@@ -1,5 +1,7 @@
 //! The service over TCP, as its clients see it: the built program, a client of its own, every route.
 
+#![allow(clippy::unwrap_used, reason = "the helpers are tests too")]
+
 mod http;
 mod process;
 
@@ -104,13 +106,13 @@ async fn a_profile_expires_and_watchers_hear_of_it() {
     let at = service.at;
     let mut events = request("GET", "/profiles/events").events(at).await;
     assert_eq!(events.next().await.unwrap().name, "synced");
-    let written = request("PUT", "/profiles/ada?ttl=300ms").json(ADA).to(at).await;
-    assert_eq!(written.json()["expires_in"], "300ms");
     let lasting = request("PUT", "/profiles/bob?ttl=1h").json(ADA).to(at).await;
     assert_eq!(lasting.json()["expires_in"], "1h");
+    let written = request("PUT", "/profiles/ada?ttl=300ms").json(ADA).to(at).await;
+    assert_eq!(written.json()["expires_in"], "300ms");
 
-    assert_eq!(events.next().await.unwrap().data["id"], "ada");
     assert_eq!(events.next().await.unwrap().data["id"], "bob");
+    assert_eq!(events.next().await.unwrap().data["id"], "ada");
     let end = events.next().await.unwrap();
     assert_eq!((&*end.name, end.data), ("delete", json!({ "id": "ada", "reason": "expired" })));
     assert_eq!(request("GET", "/profiles/ada").to(at).await.status, 404);
