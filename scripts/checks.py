@@ -22,7 +22,7 @@ MAX_FILE_BYTES = 500_000
 LICENSE = "MIT OR Apache-2.0"
 
 # Built from pieces, so that this file does not find itself.
-MACHINE_PATH = re.compile(r"(?<![\w.~-])/(?:{}/|(?:{}|{})/\w)".format("root", "home", "Users"))
+MACHINE_PATH = re.compile(r"(?<![\w.~-])/(?:{}\b|(?:{}|{})/\w)".format("root", "home", "Users"))
 REGISTRY_HOST = re.compile(
     r"\b(?:{})\b".format("|".join(map(re.escape, ["crates" + ".io", "pypi" + ".org", "pythonhosted" + ".org", "npmjs" + ".org"])))
 )

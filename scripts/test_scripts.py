@@ -58,7 +58,7 @@ class Files(unittest.TestCase):
             return checks.files(root, [path])
 
     def test_machine_paths_are_found(self):
-        for path in ["/" + "root/x", "see /" + "home/ada/x", '"/' + 'Users/ada"']:
+        for path in ["/" + "root/x", '"/' + 'root"', "see /" + "home/ada/x", '"/' + 'Users/ada"']:
             self.assertEqual(len(self.find("a.md", path)), 1, path)
         for path in ["/home", "GET /users/1", "a/" + "root/b", "~/" + "root/b", "/" + "rooted"]:
             self.assertEqual(self.find("a.md", path), [], path)

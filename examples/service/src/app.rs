@@ -7,12 +7,14 @@ use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
-use store_core::{Result, Store, Table};
+use store_core::config::Opened;
+use store_core::layer::Metrics;
+use store_core::{Database, Result, StoreAdmin, Table};
 use tokio::sync::watch;
 use tracing::Instrument as _;
 
 use crate::error::ApiError;
-use crate::{counters, events, health, profiles};
+use crate::{counters, events, monitoring, profiles};
 
 /// The largest body that is read.
 const MAX_BODY: usize = 64 * 1024;
@@ -20,17 +22,18 @@ const MAX_BODY: usize = 64 * 1024;
 /// What the handlers share.
 #[derive(Clone)]
 pub(crate) struct App {
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store: Arc<dyn StoreAdmin>,
+    pub(crate) metrics: Option<Metrics>,
     pub(crate) profiles: Table,
     pub(crate) counters: Table,
     pub(crate) stopping: Stopping,
 }
 
 impl App {
-    pub(crate) fn new(store: &Arc<dyn Store>, stopping: Stopping) -> Result<Self> {
-        let database = store.database("service")?;
+    pub(crate) fn new(opened: &Opened, database: &Database, stopping: Stopping) -> Result<Self> {
         Ok(Self {
-            store: Arc::clone(store),
+            store: Arc::clone(&opened.store),
+            metrics: opened.metrics.clone(),
             profiles: database.table("profiles")?,
             counters: database.table("counters")?,
             stopping,
@@ -60,7 +63,8 @@ pub(crate) fn router(app: App) -> Router {
         .route("/profiles/events", get(events::profiles))
         .route("/profiles/{id}", get(profiles::get).put(profiles::put).delete(profiles::delete))
         .route("/counters/{name}", post(counters::add).get(counters::get))
-        .route("/healthz", get(health::check))
+        .route("/healthz", get(monitoring::health))
+        .route("/metrics", get(monitoring::metrics))
         .fallback(|| async { ApiError::new(StatusCode::NOT_FOUND, "not_found", "no such path") })
         .method_not_allowed_fallback(|| async {
             ApiError::new(

@@ -87,7 +87,8 @@ pub(crate) struct PutQuery {
     ttl: Option<String>,
 }
 
-/// `PUT /profiles/{id}?ttl=1h`: writes the whole profile; without `ttl` it stays for ever. `If-Match` updates just that version,
+/// `PUT /profiles/{id}?ttl=1h`: writes the whole profile; without `ttl` it stays as long as the database
+/// says, which is for ever unless configured. `If-Match` updates just that version,
 /// `If-None-Match: *` only creates.
 pub(crate) async fn put(
     State(app): State<App>,
@@ -109,7 +110,7 @@ pub(crate) async fn put(
     let written = app
         .profiles
         .write(&id, value)
-        .expiry(ttl.map_or(Expiry::Never, Expiry::After))
+        .expiry(ttl.map_or(Expiry::Database, Expiry::After))
         .condition(condition)
         .await?;
     let view = View::new(&id, profile, written.revision, ttl);

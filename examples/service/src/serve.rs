@@ -2,10 +2,10 @@ use std::error::Error;
 use std::future::IntoFuture as _;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use store_core::Store;
+use store_core::Database;
+use store_core::config::Opened;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -16,15 +16,19 @@ use crate::app::{App, Stopping};
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// Serves until it is told to stop: then finishes what is under way, ends the event streams and closes the store.
-pub(crate) async fn serve(listen: SocketAddr, store: Arc<dyn Store>) -> Result<(), Box<dyn Error>> {
+pub(crate) async fn serve(
+    listen: SocketAddr,
+    opened: Opened,
+    database: &Database,
+) -> Result<(), Box<dyn Error>> {
     // First of all, so that a signal is never missed by whoever has seen that it listens.
     let signal = signal()?;
     let listener = TcpListener::bind(listen).await?;
-    greet(listener.local_addr()?, store.driver())?;
+    greet(listener.local_addr()?, opened.store.driver())?;
 
     let (stop, stopping) = watch::channel(false);
     let stopping = Stopping::new(stopping);
-    let app = App::new(&store, stopping.clone())?;
+    let app = App::new(&opened, database, stopping.clone())?;
     let server = axum::serve(listener, crate::app::router(app))
         .with_graceful_shutdown(async move { stopping.wait().await })
         .into_future();
@@ -40,7 +44,7 @@ pub(crate) async fn serve(listen: SocketAddr, store: Arc<dyn Store>) -> Result<(
         tracing::warn!(after = ?DRAIN, "some requests did not finish");
         Ok(())
     })?;
-    store.close().await?;
+    opened.store.close().await?;
     tracing::info!("stopped");
     Ok(())
 }

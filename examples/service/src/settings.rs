@@ -4,10 +4,9 @@ use std::net::SocketAddr;
 
 use tracing_subscriber::filter::Targets;
 
-/// What the environment says.
+/// What the environment says about the service itself.
 pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
-    pub(crate) store_url: String,
     pub(crate) log: Targets,
 }
 
@@ -17,7 +16,6 @@ impl Settings {
             listen: or("SERVICE_LISTEN", "127.0.0.1:8080")?
                 .parse()
                 .map_err(|_| "SERVICE_LISTEN is no address such as 127.0.0.1:8080")?,
-            store_url: or("STORE_URL", "memory://")?,
             log: or("RUST_LOG", "info")?.parse().map_err(|error| format!("RUST_LOG: {error}"))?,
         })
     }
@@ -27,7 +25,6 @@ fn or(name: &str, default: &str) -> Result<String, String> {
     match env::var(name) {
         Ok(value) => Ok(value),
         Err(env::VarError::NotPresent) => Ok(default.to_owned()),
-        // Without the value, which may be a URL with a password.
         Err(env::VarError::NotUnicode(_)) => Err(format!("{name} is not UTF-8")),
     }
 }

@@ -1,12 +1,19 @@
-use std::sync::Arc;
+use store_core::config::{Config, Opened, Registry, StoreBuilder};
+use store_core::{Database, Result};
 
-use store_core::{Error, Result, Store};
-use store_memory::Memory;
-
-/// The store of a URL: the one place that knows which drivers are linked.
-pub(crate) fn open(url: &str) -> Result<Arc<dyn Store>> {
-    match url {
-        "memory://" => Ok(Arc::new(Memory::new())),
-        _ => Err(Error::config("unknown STORE_URL; known: memory://")),
-    }
+/// Opens the store that the environment names, in memory unless it says otherwise. The one place that knows which drivers are linked:
+/// to allow one more, add it to the registry.
+pub(crate) async fn open() -> Result<(Opened, Database)> {
+    let drivers = Registry::new().with(store_memory::driver());
+    let opened = StoreBuilder::from(Config::from_env("STORE_")?)
+        .or_url("memory://?timeout=2s&retries=2")
+        .trace(true)
+        .metrics(true)
+        .open(&drivers)
+        .await?;
+    let database = match &opened.database {
+        Some(name) => opened.store.database(name)?,
+        None => opened.store.database("service")?,
+    };
+    Ok((opened, database))
 }

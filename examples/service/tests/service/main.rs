@@ -268,6 +268,32 @@ async fn health_is_the_stores() {
     assert_eq!((health.status, health.json()), (200, json!({ "status": "ok", "store": "memory" })));
 }
 
+#[tokio::test]
+async fn what_the_store_did_is_measured() {
+    let service = Service::start().await;
+    request("POST", "/counters/hits").to(service.at).await;
+    request("POST", "/counters/hits").to(service.at).await;
+    let metrics = request("GET", "/metrics").to(service.at).await;
+    assert!(metrics.headers["content-type"].starts_with("text/plain"));
+    let increments =
+        metrics.body.lines().find(|line| line.contains("increment") && line.ends_with(" 2"));
+    assert!(increments.is_some(), "{}", metrics.body);
+}
+
+#[tokio::test]
+async fn the_environment_says_which_store_and_what_is_around_it() {
+    let env = [("STORE_URL", "memory:///mine?default_ttl=1h"), ("STORE_MAX_VALUE_LEN", "100")];
+    let service = Service::start_with(&env).await;
+    let big = request("PUT", "/profiles/ada").json(named(&"x".repeat(200))).to(service.at).await;
+    assert_eq!(big.error(413), "too_large");
+    request("PUT", "/profiles/ada").json(ADA).to(service.at).await;
+    let ada = request("GET", "/profiles/ada").to(service.at).await.json();
+    assert!(ada["expires_in"].as_str().is_some_and(|left| left.starts_with("59m")), "{ada}");
+    let service = Service::start_with(&[("STORE_READ_ONLY", "on")]).await;
+    let refused = request("PUT", "/profiles/ada").json(ADA).to(service.at).await;
+    assert_eq!(refused.error(403), "permission_denied");
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn a_signal_ends_streams_and_the_service_in_good_order() {
@@ -307,7 +333,9 @@ async fn it_says_what_to_try() {
 async fn a_configuration_that_cannot_be_is_refused_without_secrets() {
     for (name, value, says) in [
         ("STORE_URL", "nosuch://ada:sesame@127.0.0.1/", "memory"),
-        ("STORE_URL", "sesame", "memory"),
+        ("STORE_URL", "sesame", "URL"),
+        ("STORE_URL", "memory://?password=sesame", "default_ttl"),
+        ("STORE_TIMEOUT", "sesame", "timeout"),
         ("SERVICE_LISTEN", "nowhere", "SERVICE_LISTEN"),
         ("RUST_LOG", "=loud=", "RUST_LOG"),
     ] {

@@ -16,8 +16,13 @@ pub(crate) struct Service {
 
 pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_service"));
+    // Also what tells tests where their servers are: the service knows every variable of this prefix.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("STORE_") {
+            command.env_remove(name);
+        }
+    }
     command
-        .env_remove("STORE_URL")
         .env_remove("RUST_LOG")
         .env("SERVICE_LISTEN", "127.0.0.1:0")
         .stdout(Stdio::piped())
@@ -28,7 +33,11 @@ pub(crate) fn command() -> Command {
 
 impl Service {
     pub(crate) async fn start() -> Self {
-        let mut child = command().spawn().unwrap();
+        Self::start_with(&[]).await
+    }
+
+    pub(crate) async fn start_with(env: &[(&str, &str)]) -> Self {
+        let mut child = command().envs(env.iter().copied()).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         let read = timeout(Duration::from_secs(20), out.read_line(&mut line)).await;
