@@ -11,3 +11,5 @@ mod documents {
     #[doc = include_str!("../../docs/adding-a-driver.md")]
     struct AddingADriver;
 }
+
+pub mod memory;
