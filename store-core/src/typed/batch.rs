@@ -56,10 +56,7 @@ where
     C: Codec,
 {
     pub(super) fn new(table: &'a TypedTable<K, V, C>) -> Self {
-        Self {
-            table,
-            items: Ok(Vec::new()),
-        }
+        Self { table, items: Ok(Vec::new()) }
     }
 
     fn add(mut self, item: impl FnOnce(&TypedTable<K, V, C>) -> Result<Item>) -> Self {
@@ -81,21 +78,13 @@ where
     ) -> Self {
         self.add(|table| {
             let (key, value) = table.pair(Operation::Atomic, key, value)?;
-            Ok(Item {
-                key,
-                condition,
-                what: What::Put(value, expiry),
-            })
+            Ok(Item { key, condition, what: What::Put(value, expiry) })
         })
     }
 
     fn check<Q: KeyOf<K> + ?Sized>(self, key: &Q, condition: Condition<'static>) -> Self {
         self.add(|table| {
-            Ok(Item {
-                key: table.key_text(Operation::Atomic, key)?,
-                condition,
-                what: What::Check,
-            })
+            Ok(Item { key: table.key_text(Operation::Atomic, key)?, condition, what: What::Check })
         })
     }
 
@@ -147,11 +136,9 @@ where
             let condition = item.condition.clone();
             batch = batch.op(match &item.what {
                 What::Check => Op::Check { key, condition },
-                What::Put(value, expiry) => Op::Put(
-                    Put::new(key, value)
-                        .with_expiry(*expiry)
-                        .with_condition(condition),
-                ),
+                What::Put(value, expiry) => {
+                    Op::Put(Put::new(key, value).with_expiry(*expiry).with_condition(condition))
+                }
                 What::Remove => Op::Remove(Remove::new(key).with_condition(condition)),
             });
         }
@@ -161,10 +148,8 @@ where
 
 impl<K, V, C> fmt::Debug for Batch<'_, K, V, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let keys = self
-            .items
-            .as_ref()
-            .map(|items| items.iter().map(|item| &item.key).collect::<Vec<_>>());
+        let keys =
+            self.items.as_ref().map(|items| items.iter().map(|item| &item.key).collect::<Vec<_>>());
         f.debug_tuple("Batch").field(&keys).finish()
     }
 }

@@ -134,61 +134,47 @@ mod tests {
     enum Shape {
         Empty,
         Circle(f32),
-        Named {
-            name: String,
-            tags: Option<Vec<u64>>,
-        },
+        Named { name: String, tags: Option<Vec<u64>> },
     }
 
-    fn vector<V: Serialize + DeserializeOwned + PartialEq + Debug>(value: V, bytes: &[u8]) {
-        assert_eq!(Bincode.encode(&value).unwrap(), bytes, "{value:?}");
-        assert_eq!(Bincode.decode::<V>(bytes).unwrap(), value);
+    fn vector<V: Serialize + DeserializeOwned + PartialEq + Debug>(value: &V, bytes: &[u8]) {
+        assert_eq!(Bincode.encode(value).unwrap(), bytes, "{value:?}");
+        assert_eq!(&Bincode.decode::<V>(bytes).unwrap(), value);
     }
 
     /// The format, for good, whatever crate writes it.
     #[test]
     fn vectors() {
-        vector(true, &[1]);
-        vector(200u8, &[200]);
-        vector(-1i8, &[255]);
-        vector(250u16, &[250]);
-        vector(251u16, &[251, 251, 0]);
-        vector(70_000u32, &[252, 0x70, 0x11, 0x01, 0]);
-        vector(70_000u64, &[252, 0x70, 0x11, 0x01, 0]);
-        vector(u64::MAX, &[[253].as_slice(), &[255; 8]].concat());
-        vector(u128::MAX, &[[254].as_slice(), &[255; 16]].concat());
-        vector([0i32, -1, 1, -2], &[0, 1, 2, 3]);
-        vector(-300i64, &[251, 0x57, 0x02]);
-        vector(1.0f32, &[0, 0, 0x80, 0x3f]);
-        vector(-2.5f64, &[0, 0, 0, 0, 0, 0, 0x04, 0xc0]);
-        vector('é', "é".as_bytes());
-        vector("né".to_owned(), b"\x03n\xc3\xa9");
-        vector((None::<u8>, Some(7u8)), &[0, 1, 7]);
-        vector(vec![1u16, 300], &[2, 1, 251, 0x2c, 0x01]);
-        vector(BTreeMap::from([(1u8, "a".to_owned())]), &[1, 1, 1, b'a']);
-        vector(Shape::Empty, &[0]);
-        vector(Shape::Circle(1.0), &[1, 0, 0, 0x80, 0x3f]);
-        let named = Shape::Named {
-            name: "x".into(),
-            tags: Some(vec![5]),
-        };
-        vector(named, &[2, 1, b'x', 1, 1, 5]);
-        vector((), &[]);
+        vector(&true, &[1]);
+        vector(&200u8, &[200]);
+        vector(&-1i8, &[255]);
+        vector(&250u16, &[250]);
+        vector(&251u16, &[251, 251, 0]);
+        vector(&70_000u32, &[252, 0x70, 0x11, 0x01, 0]);
+        vector(&70_000u64, &[252, 0x70, 0x11, 0x01, 0]);
+        vector(&u64::MAX, &[[253].as_slice(), &[255; 8]].concat());
+        vector(&u128::MAX, &[[254].as_slice(), &[255; 16]].concat());
+        vector(&[0i32, -1, 1, -2], &[0, 1, 2, 3]);
+        vector(&-300i64, &[251, 0x57, 0x02]);
+        vector(&1.0f32, &[0, 0, 0x80, 0x3f]);
+        vector(&-2.5f64, &[0, 0, 0, 0, 0, 0, 0x04, 0xc0]);
+        vector(&'é', "é".as_bytes());
+        vector(&"né".to_owned(), b"\x03n\xc3\xa9");
+        vector(&(None::<u8>, Some(7u8)), &[0, 1, 7]);
+        vector(&vec![1u16, 300], &[2, 1, 251, 0x2c, 0x01]);
+        vector(&BTreeMap::from([(1u8, "a".to_owned())]), &[1, 1, 1, b'a']);
+        vector(&Shape::Empty, &[0]);
+        vector(&Shape::Circle(1.0), &[1, 0, 0, 0x80, 0x3f]);
+        let named = Shape::Named { name: "x".into(), tags: Some(vec![5]) };
+        vector(&named, &[2, 1, b'x', 1, 1, 5]);
+        vector(&(), &[]);
     }
 
     #[test]
     fn hostile_lengths_and_leftovers_are_errors() {
         let huge = [[253].as_slice(), &(1u64 << 40).to_le_bytes()].concat();
         let large = [252, 0, 0, 0, 2];
-        for bytes in [
-            &huge[..],
-            &large,
-            &[5, 1],
-            &[255],
-            &[],
-            &[1, b'a', 0],
-            &[1, 0xff],
-        ] {
+        for bytes in [&huge[..], &large, &[5, 1], &[255], &[], &[1, b'a', 0], &[1, 0xff]] {
             let error = Bincode.decode::<String>(bytes).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Corrupt, "{bytes:?}");
         }
@@ -207,21 +193,12 @@ mod tests {
         let most = vec![1u128; Bincode::MAX_LEN - 5];
         let bytes = Bincode.encode(&most).unwrap();
         assert_eq!(bytes.len(), Bincode::MAX_LEN);
-        assert_eq!(
-            Bincode.decode::<Vec<u128>>(&bytes).unwrap().len(),
-            most.len()
-        );
+        assert_eq!(Bincode.decode::<Vec<u128>>(&bytes).unwrap().len(), most.len());
 
         let over = vec![1u8; Bincode::MAX_LEN];
-        assert_eq!(
-            Bincode.encode(&over).unwrap_err().kind(),
-            ErrorKind::TooLarge
-        );
+        assert_eq!(Bincode.encode(&over).unwrap_err().kind(), ErrorKind::TooLarge);
         let bytes = vec![0; Bincode::MAX_LEN + 1];
-        assert_eq!(
-            Bincode.decode::<u8>(&bytes).unwrap_err().kind(),
-            ErrorKind::Corrupt
-        );
+        assert_eq!(Bincode.decode::<u8>(&bytes).unwrap_err().kind(), ErrorKind::Corrupt);
     }
 
     proptest! {

@@ -51,7 +51,7 @@ pub type Scan<'a, K, V> = Listing<'a, K, Record, Entry<K, V>>;
 /// ```
 #[must_use = "nothing happens until it is awaited"]
 pub struct Listing<'a, K, R, T> {
-    listing: Result<handle::Listing<'a, R>>,
+    inner: Result<handle::Listing<'a, R>>,
     before: Option<String>,
     decode: Arc<dyn Fn(R) -> Result<T> + Send + Sync + 'a>,
     blame: Arc<dyn Fn(Error) -> Error + Send + Sync + 'a>,
@@ -87,7 +87,7 @@ impl<'a, K: TableKey, R: Keyed, T: Send + 'static> Listing<'a, K, R, T> {
         C: Codec,
     {
         Self {
-            listing: Ok(listing),
+            inner: Ok(listing),
             before: None,
             decode: Arc::new(move |item| decode(table, item)),
             blame: Arc::new(|error| table.blame(Operation::List, error)),
@@ -100,9 +100,7 @@ impl<'a, K: TableKey, R: Keyed, T: Send + 'static> Listing<'a, K, R, T> {
         change: impl FnOnce(handle::Listing<'a, R>) -> Result<handle::Listing<'a, R>>,
     ) -> Self {
         let blame = Arc::clone(&self.blame);
-        self.listing = self
-            .listing
-            .and_then(|listing| change(listing).map_err(|error| blame(error)));
+        self.inner = self.inner.and_then(|listing| change(listing).map_err(|error| blame(error)));
         self
     }
 
@@ -156,7 +154,7 @@ impl<'a, K: TableKey, R: Keyed, T: Send + 'static> Listing<'a, K, R, T> {
     /// # Errors
     /// `InvalidArgument` for a cursor of another table.
     pub async fn page(self) -> Result<Page<T>> {
-        let page = self.listing?.page().await?;
+        let page = self.inner?.page().await?;
         let mut typed = Page::new(Vec::with_capacity(page.items.len()), page.next);
         typed.faults = page.faults;
         for item in page.items {
@@ -175,13 +173,8 @@ impl<'a, K: TableKey, R: Keyed, T: Send + 'static> Listing<'a, K, R, T> {
     /// All items, page by page: memory for one page. What does not decode is an `Err` of kind
     /// [`Corrupt`](crate::ErrorKind::Corrupt) in its place; the stream goes on after it, and ends after any other error.
     pub fn stream(self) -> BoxStream<'a, Result<T>> {
-        let Self {
-            listing,
-            before,
-            decode,
-            ..
-        } = self;
-        let listing = match listing {
+        let Self { inner, before, decode, .. } = self;
+        let listing = match inner {
             Ok(listing) => listing,
             Err(error) => return stream::once(ready(Err(error))).boxed(),
         };
@@ -210,7 +203,7 @@ impl<'a, K: TableKey, R: Keyed, T: Send + 'static> IntoFuture for Listing<'a, K,
 impl<K, R, T> fmt::Debug for Listing<'_, K, R, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Listing")
-            .field("listing", &self.listing)
+            .field("listing", &self.inner)
             .field("before", &self.before)
             .finish_non_exhaustive()
     }

@@ -46,11 +46,7 @@ impl Table {
 
 impl<K, V, C> TypedTable<K, V, C> {
     fn new(table: Table, codec: C) -> Self {
-        Self {
-            table,
-            codec,
-            types: PhantomData,
-        }
+        Self { table, codec, types: PhantomData }
     }
 
     /// The same table with another codec.
@@ -72,9 +68,7 @@ impl<K, V, C> TypedTable<K, V, C> {
     #[cold]
     pub(super) fn blame(&self, operation: Operation, error: Error) -> Error {
         let repeatable = !operation.is_mutation();
-        let call = Call::new(operation)
-            .at(self.table.namespace())
-            .repeatable(repeatable);
+        let call = Call::new(operation).at(self.table.namespace()).repeatable(repeatable);
         error.in_call(self.table.store().driver(), &call)
     }
 }
@@ -125,9 +119,7 @@ where
 
     /// Keys of the table.
     pub fn list(&self) -> List<'_, K> {
-        List::new(self, self.table.list(), |table, key| {
-            table.key_of(Operation::List, &key)
-        })
+        List::new(self, self.table.list(), |table, key| table.key_of(Operation::List, &key))
     }
 
     /// Keys that begin with these components.
@@ -137,9 +129,7 @@ where
 
     /// Records of the table.
     pub fn scan(&self) -> Scan<'_, K, V> {
-        Scan::new(self, self.table.scan(), |table, record| {
-            table.entry(Operation::Scan, record)
-        })
+        Scan::new(self, self.table.scan(), |table, record| table.entry(Operation::Scan, record))
     }
 
     /// Records whose keys begin with these components.
@@ -208,14 +198,9 @@ where
         records: impl IntoIterator<Item = (Q, W)> + Send,
     ) -> Vec<Result<Written>> {
         const OP: Operation = Operation::WriteMany;
-        let records: Vec<_> = records
-            .into_iter()
-            .map(|(key, value)| self.pair(OP, &key, value.borrow()))
-            .collect();
-        let valid = records
-            .iter()
-            .flatten()
-            .map(|(key, value)| (key.as_str(), value));
+        let records: Vec<_> =
+            records.into_iter().map(|(key, value)| self.pair(OP, &key, value.borrow())).collect();
+        let valid = records.iter().flatten().map(|(key, value)| (key.as_str(), value));
         let answers = self.table.write_many(valid.collect::<Vec<_>>()).await;
         answer(records, answers).collect()
     }
@@ -271,15 +256,9 @@ where
         const OP: Operation = Operation::Watch;
         Ok(match event {
             options::Event::Put(record) => Event::Put(self.entry(OP, record)?),
-            options::Event::Delete {
-                key,
-                revision,
-                reason,
-            } => Event::Delete {
-                key: self.key_of(OP, &key)?,
-                revision,
-                reason,
-            },
+            options::Event::Delete { key, revision, reason } => {
+                Event::Delete { key: self.key_of(OP, &key)?, revision, reason }
+            }
             options::Event::Synced { revision } => Event::Synced { revision },
             options::Event::Resync => Event::Resync,
         })
@@ -287,9 +266,7 @@ where
 
     pub(super) fn events(&self, events: crate::EventStream) -> EventStream<K, V> {
         let table = self.clone();
-        events
-            .map(move |event| event.and_then(|event| table.event(event)))
-            .boxed()
+        events.map(move |event| event.and_then(|event| table.event(event))).boxed()
     }
 }
 

@@ -26,11 +26,7 @@ pub enum Change<V> {
 impl<V> Change<V> {
     /// A new value; metadata and expiry stay as they are.
     pub fn write(value: V) -> Self {
-        Self::Write {
-            value,
-            metadata: None,
-            expiry: Expiry::Keep,
-        }
+        Self::Write { value, metadata: None, expiry: Expiry::Keep }
     }
 
     /// With this expiry instead of the present one.
@@ -57,15 +53,9 @@ impl<V> Change<V> {
         Ok(match self {
             Self::Nothing => handle::Change::Nothing,
             Self::Remove => handle::Change::Remove,
-            Self::Write {
-                value,
-                metadata,
-                expiry,
-            } => handle::Change::Write {
-                value: encode(&value)?.into(),
-                metadata,
-                expiry,
-            },
+            Self::Write { value, metadata, expiry } => {
+                handle::Change::Write { value: encode(&value)?.into(), metadata, expiry }
+            }
         })
     }
 }

@@ -26,12 +26,7 @@ pub struct Read<'a, K, V, C> {
 
 impl<'a, K, V, C> Read<'a, K, V, C> {
     pub(super) fn new(table: &'a TypedTable<K, V, C>, key: Result<String>) -> Self {
-        Self {
-            table,
-            key,
-            consistency: Consistency::Driver,
-            revision: None,
-        }
+        Self { table, key, consistency: Consistency::Driver, revision: None }
     }
 
     /// As of the leader or primary: sees what other writers on other nodes have written.
@@ -69,9 +64,7 @@ where
                 read = read.at_revision(revision);
             }
             let record = read.await?;
-            record
-                .map(|record| self.table.entry(Operation::Read, record))
-                .transpose()
+            record.map(|record| self.table.entry(Operation::Read, record)).transpose()
         })
     }
 }
@@ -181,11 +174,7 @@ pub struct Delete<'a> {
 
 impl<'a> Delete<'a> {
     pub(super) fn new(table: &'a Table, key: Result<String>) -> Self {
-        Self {
-            table,
-            key,
-            condition: Condition::Any,
-        }
+        Self { table, key, condition: Condition::Any }
     }
 
     /// Only if the record has this revision; else `Conflict`.
@@ -237,10 +226,7 @@ where
     C: Codec,
 {
     pub(super) fn new(table: &'a TypedTable<K, V, C>) -> Self {
-        Self {
-            table,
-            watch: Ok(table.table().watch()),
-        }
+        Self { table, watch: Ok(table.table().watch()) }
     }
 
     /// Only keys that begin with these components.
