@@ -79,8 +79,9 @@ impl Keyed for Record {
 impl<'a, K: TableKey, R: Keyed, T: Send + 'static> Listing<'a, K, R, T> {
     pub(super) fn new<V, C>(
         table: &'a TypedTable<K, V, C>,
+        operation: Operation,
         listing: handle::Listing<'a, R>,
-        decode: fn(&TypedTable<K, V, C>, R) -> Result<T>,
+        decode: fn(&TypedTable<K, V, C>, Operation, R) -> Result<T>,
     ) -> Self
     where
         V: Serialize + DeserializeOwned + Send + 'static,
@@ -89,8 +90,8 @@ impl<'a, K: TableKey, R: Keyed, T: Send + 'static> Listing<'a, K, R, T> {
         Self {
             inner: Ok(listing),
             before: None,
-            decode: Arc::new(move |item| decode(table, item)),
-            blame: Arc::new(|error| table.blame(Operation::List, error)),
+            decode: Arc::new(move |item| decode(table, operation, item)),
+            blame: Arc::new(move |error| table.blame(operation, error)),
             keys: PhantomData,
         }
     }

@@ -119,7 +119,9 @@ where
 
     /// Keys of the table.
     pub fn list(&self) -> List<'_, K> {
-        List::new(self, self.table.list(), |table, key| table.key_of(Operation::List, &key))
+        List::new(self, Operation::List, self.table.list(), |table, operation, key| {
+            table.key_of(operation, &key)
+        })
     }
 
     /// Keys that begin with these components.
@@ -129,7 +131,7 @@ where
 
     /// Records of the table.
     pub fn scan(&self) -> Scan<'_, K, V> {
-        Scan::new(self, self.table.scan(), |table, record| table.entry(Operation::Scan, record))
+        Scan::new(self, Operation::Scan, self.table.scan(), Self::entry)
     }
 
     /// Records whose keys begin with these components.
