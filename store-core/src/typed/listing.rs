@@ -81,7 +81,7 @@ impl<'a, K: TableKey, R: Keyed, T: Send + 'static> Listing<'a, K, R, T> {
         table: &'a TypedTable<K, V, C>,
         operation: Operation,
         listing: handle::Listing<'a, R>,
-        decode: fn(&TypedTable<K, V, C>, Operation, R) -> Result<T>,
+        decode: impl Fn(&TypedTable<K, V, C>, Operation, R) -> Result<T> + Send + Sync + 'a,
     ) -> Self
     where
         V: Serialize + DeserializeOwned + Send + 'static,
