@@ -232,6 +232,12 @@ impl Error {
         self
     }
 
+    /// For layers: says the key as the caller knows it, where a layer below knows it by another name.
+    pub fn map_key(mut self, map: impl FnOnce(&str) -> String) -> Self {
+        self.0.key = self.0.key.map(|key| map(&key).into());
+        self
+    }
+
     /// Adds the call's operation and address where the error has none yet. The handles do this for every call.
     pub fn in_call(mut self, driver: &'static str, call: &Call<'_>) -> Self {
         let inner = &mut *self.0;
