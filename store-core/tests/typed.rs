@@ -251,6 +251,19 @@ async fn many_at_once() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn floats_come_back_exactly() -> Result<()> {
+    let floats = table::<f64>()?;
+    for value in [9.007_199_254_740_999e30, 0.1 + 0.2, f64::MIN_POSITIVE, 5e-324, f64::MAX] {
+        floats.write("f", &value).metadata(Metadata::new().with("f", value)?).await?;
+        let entry = floats.read("f").await?.unwrap();
+        assert_eq!(entry.value.to_bits(), value.to_bits(), "{value:e}");
+        let again = Metadata::parse(&entry.metadata().to_json())?;
+        assert_eq!(&again, entry.metadata(), "{value:e}");
+    }
+    Ok(())
+}
+
 /// A codec of a user's own: JSON, reversed.
 #[derive(Clone, Debug)]
 struct Backwards;

@@ -52,6 +52,11 @@
 //! A decision for each row of Go-Micro's own tests is in `docs/micro.md` of the repository; the rows that apply run on every driver,
 //! as part of the conformance suite.
 
+// The code in the page is tested here; the page itself is not part of the package.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/micro.md")]
+struct Page;
+
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod options;
