@@ -22,10 +22,7 @@ use crate::name::Name;
 #[non_exhaustive]
 pub struct DatabaseConfig {
     /// How long a record lives that is written without an expiry of its own.
-    #[serde(
-        with = "crate::config::duration::option",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(with = "crate::config::duration::option", skip_serializing_if = "Option::is_none")]
     pub default_ttl: Option<Duration>,
     /// How many versions of a record are kept, the present one included; at least 1.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -177,8 +177,6 @@ impl<'a> Call<'a> {
 
     /// The database, by either address.
     pub fn database(&self) -> Option<&'a str> {
-        self.name
-            .or(self.namespace.map(Namespace::database))
-            .map(Name::as_str)
+        self.name.or(self.namespace.map(Namespace::database)).map(Name::as_str)
     }
 }

@@ -212,19 +212,14 @@ impl Capability {
     /// The features it has.
     pub fn features(&self) -> impl Iterator<Item = Feature> {
         let all = *self;
-        Feature::ALL
-            .into_iter()
-            .filter(move |&feature| all.has(feature))
+        Feature::ALL.into_iter().filter(move |&feature| all.has(feature))
     }
 }
 
 impl fmt::Debug for Capability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Capability")
-            .field(
-                "features",
-                &self.features().map(Feature::as_str).collect::<Vec<_>>(),
-            )
+            .field("features", &self.features().map(Feature::as_str).collect::<Vec<_>>())
             .field("max_table_len", &self.max_table_len)
             .field("max_key_len", &self.max_key_len)
             .field("max_value_len", &self.max_value_len)

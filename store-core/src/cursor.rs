@@ -63,9 +63,7 @@ impl Cursor {
             return Err(Error::invalid("the cursor belongs to another table"));
         }
         if found[0] != kind {
-            return Err(Error::invalid(
-                "the cursor belongs to a listing in another order",
-            ));
+            return Err(Error::invalid("the cursor belongs to a listing in another order"));
         }
         Ok(position.to_vec())
     }
@@ -87,19 +85,14 @@ impl Cursor {
 
 fn fingerprint(ns: &Namespace) -> u64 {
     // Database names have no NUL, so two different tables never give the same bytes.
-    fnv(
-        fnv(fnv(0, ns.database().as_str().as_bytes()), &[0]),
-        ns.table().as_bytes(),
-    )
+    fnv(fnv(fnv(0, ns.database().as_str().as_bytes()), &[0]), ns.table().as_bytes())
 }
 
 /// FNV-1a of 64 bits: stable across processes and versions, and a guard against mistakes, not against forgery.
 fn fnv(seed: u64, bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .fold(seed ^ 0xcbf2_9ce4_8422_2325, |hash, &byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        })
+    bytes.iter().fold(seed ^ 0xcbf2_9ce4_8422_2325, |hash, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }
 
 impl fmt::Display for Cursor {

@@ -44,9 +44,8 @@ impl Name {
                 name.len()
             )));
         }
-        if let Some(c) = name
-            .chars()
-            .find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-')))
+        if let Some(c) =
+            name.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-')))
         {
             return Err(Error::invalid(format!(
                 "a database name consists of A-Z a-z 0-9 _ - only, not {c:?}"
@@ -198,11 +197,7 @@ impl Namespace {
     }
 
     fn checked(database: Name, table: &str) -> Self {
-        Self(Arc::new(Inner {
-            database,
-            table: table.into(),
-            resolved: OnceLock::new(),
-        }))
+        Self(Arc::new(Inner { database, table: table.into(), resolved: OnceLock::new() }))
     }
 
     /// The database.
@@ -226,15 +221,8 @@ impl Namespace {
         owner: u64,
         resolve: impl FnOnce() -> Arc<T>,
     ) -> Option<&T> {
-        let held = self.0.resolved.get_or_init(|| Resolved {
-            owner,
-            state: resolve(),
-        });
-        if held.owner == owner {
-            held.state.downcast_ref()
-        } else {
-            None
-        }
+        let held = self.0.resolved.get_or_init(|| Resolved { owner, state: resolve() });
+        if held.owner == owner { held.state.downcast_ref() } else { None }
     }
 
     /// For drivers: a number that no other store of this process has.
@@ -275,16 +263,7 @@ mod tests {
         for good in ["a", "A-b_9", &"x".repeat(MAX_DATABASE_LEN)] {
             assert_eq!(Name::new(good).unwrap().as_str(), good);
         }
-        for bad in [
-            "",
-            "a.b",
-            "a b",
-            "é",
-            "a/b",
-            "a\0",
-            "*",
-            &"x".repeat(MAX_DATABASE_LEN + 1),
-        ] {
+        for bad in ["", "a.b", "a b", "é", "a/b", "a\0", "*", &"x".repeat(MAX_DATABASE_LEN + 1)] {
             assert!(Name::new(bad).is_err(), "{bad:?}");
         }
     }

@@ -163,9 +163,7 @@ impl Condition<'_> {
     #[inline]
     pub fn on_existing(&self) -> Result<()> {
         match self {
-            Self::Absent => Err(Error::invalid(
-                "this cannot be conditional on an absent record",
-            )),
+            Self::Absent => Err(Error::invalid("this cannot be conditional on an absent record")),
             _ => Ok(()),
         }
     }
@@ -253,10 +251,7 @@ pub struct Remove<'a> {
 impl<'a> Remove<'a> {
     /// An unconditional delete.
     pub fn new(key: Key<'a>) -> Self {
-        Self {
-            key,
-            condition: Condition::Any,
-        }
+        Self { key, condition: Condition::Any }
     }
 
     /// With a condition.
@@ -367,10 +362,7 @@ impl Counter {
             })?,
         };
         held.checked_add(delta).ok_or_else(|| {
-            Error::new(
-                crate::ErrorKind::Overflow,
-                "the counter would leave the range of i64",
-            )
+            Error::new(crate::ErrorKind::Overflow, "the counter would leave the range of i64")
         })
     }
 
@@ -381,9 +373,7 @@ impl Counter {
             [b'1'..=b'9', rest @ ..] => rest.iter().all(u8::is_ascii_digit),
             _ => false,
         };
-        canonical
-            .then(|| std::str::from_utf8(bytes).ok()?.parse().ok())
-            .flatten()
+        canonical.then(|| std::str::from_utf8(bytes).ok()?.parse().ok()).flatten()
     }
 }
 
@@ -463,11 +453,7 @@ pub struct Page<T> {
 impl<T> Page<T> {
     /// For drivers: a page.
     pub fn new(items: Vec<T>, next: Option<Cursor>) -> Self {
-        Self {
-            items,
-            next,
-            faults: Vec::new(),
-        }
+        Self { items, next, faults: Vec::new() }
     }
 
     /// Another kind of item in the same page.
@@ -620,31 +606,11 @@ mod tests {
 
     #[test]
     fn counters_are_canonical_decimals() {
-        for (held, value) in [
-            ("0", 0),
-            ("-1", -1),
-            ("9223372036854775807", i64::MAX),
-            ("10", 10),
-        ] {
-            assert_eq!(
-                Counter::next(Some(held.as_bytes()), 0).unwrap(),
-                value,
-                "{held}"
-            );
+        for (held, value) in [("0", 0), ("-1", -1), ("9223372036854775807", i64::MAX), ("10", 10)] {
+            assert_eq!(Counter::next(Some(held.as_bytes()), 0).unwrap(), value, "{held}");
         }
-        for bad in [
-            "",
-            "-",
-            "+1",
-            " 1",
-            "1 ",
-            "01",
-            "-0",
-            "1.0",
-            "9223372036854775808",
-            "0x1",
-            "١",
-        ] {
+        for bad in ["", "-", "+1", " 1", "1 ", "01", "-0", "1.0", "9223372036854775808", "0x1", "١"]
+        {
             let error = Counter::next(Some(bad.as_bytes()), 1).unwrap_err();
             assert_eq!(error.kind(), crate::ErrorKind::NotACounter, "{bad}");
         }
@@ -659,14 +625,8 @@ mod tests {
         let to = |ms| Expires::To(Timestamp::from_millis(ms));
         assert_eq!(at(Expiry::Database).unwrap(), to(2_000));
         assert_eq!(at(Expiry::Never).unwrap(), Expires::To(None));
-        assert_eq!(
-            at(Expiry::After(Duration::from_nanos(1))).unwrap(),
-            to(1_001)
-        );
-        assert_eq!(
-            at(Expiry::At(now.to_system() + Duration::from_millis(5))).unwrap(),
-            to(1_005)
-        );
+        assert_eq!(at(Expiry::After(Duration::from_nanos(1))).unwrap(), to(1_001));
+        assert_eq!(at(Expiry::At(now.to_system() + Duration::from_millis(5))).unwrap(), to(1_005));
         for bad in [
             Expiry::After(Duration::ZERO),
             Expiry::After(Duration::MAX),

@@ -98,9 +98,7 @@ impl Record {
     pub fn value(&self) -> &[u8] {
         let header = self.header();
         match header.rest.as_deref() {
-            Some(Rest {
-                value: Some(value), ..
-            }) => value,
+            Some(Rest { value: Some(value), .. }) => value,
             _ => &self.0.slice[header.key_len as usize..],
         }
     }
@@ -108,9 +106,7 @@ impl Record {
     /// The value as shared bytes, without copying it.
     pub fn bytes(&self) -> Bytes {
         match self.header().rest.as_deref() {
-            Some(Rest {
-                value: Some(value), ..
-            }) => value.clone(),
+            Some(Rest { value: Some(value), .. }) => value.clone(),
             _ => Bytes::from_owner(ValueOf(self.clone())),
         }
     }
@@ -118,10 +114,7 @@ impl Record {
     /// The metadata; empty where none was written.
     pub fn metadata(&self) -> &Metadata {
         static NONE: Metadata = Metadata(None);
-        self.header()
-            .rest
-            .as_deref()
-            .map_or(&NONE, |rest| &rest.metadata)
+        self.header().rest.as_deref().map_or(&NONE, |rest| &rest.metadata)
     }
 
     /// The version; `None` in layouts without revisions.
@@ -143,7 +136,12 @@ impl Record {
 
     /// How long the record still lives by the system's clock; `None` = for ever, or unknown to the layout.
     pub fn ttl(&self) -> Option<Duration> {
-        self.header().expires.map(|at| at.since(SystemClock.now()))
+        self.ttl_at(SystemClock.now())
+    }
+
+    /// How long the record still lives as of `now`; `None` = for ever, or unknown to the layout.
+    pub fn ttl_at(&self, now: Timestamp) -> Option<Duration> {
+        self.header().expires.map(|at| at.since(now))
     }
 
     /// When this version was written, where the backend knows.
@@ -183,11 +181,7 @@ impl Record {
             };
             let header = inner.header_mut();
             let key_len = header.key_len as usize;
-            if header
-                .rest
-                .as_deref()
-                .is_some_and(|rest| rest.value.is_some())
-            {
+            if header.rest.as_deref().is_some_and(|rest| rest.value.is_some()) {
                 return false;
             }
             let held = &mut inner.slice_mut()[key_len..];
@@ -204,9 +198,7 @@ impl Record {
         RecordBuilder {
             key: Key::trusted(self.key()),
             value: match header.rest.as_deref() {
-                Some(Rest {
-                    value: Some(value), ..
-                }) => Value::Bytes(value.clone()),
+                Some(Rest { value: Some(value), .. }) => Value::Bytes(value.clone()),
                 _ => Value::Slice(self.value()),
             },
             metadata: self.metadata().clone(),
@@ -313,15 +305,7 @@ impl<'a> RecordBuilder<'a> {
                 return Self::join(self.header(key.len(), None), key, slice);
             }
         };
-        Self::join(
-            Self {
-                value: Value::Slice(&[]),
-                ..self
-            }
-            .header(key.len(), kept),
-            key,
-            &inline,
-        )
+        Self::join(Self { value: Value::Slice(&[]), ..self }.header(key.len(), kept), key, &inline)
     }
 
     fn header(self, key_len: usize, value: Option<Bytes>) -> Header {
@@ -332,12 +316,7 @@ impl<'a> RecordBuilder<'a> {
             expires: self.expires,
             modified: self.modified,
             key_len: key_len as u32,
-            rest: (!plain).then(|| {
-                Box::new(Rest {
-                    metadata: self.metadata,
-                    value,
-                })
-            }),
+            rest: (!plain).then(|| Box::new(Rest { metadata: self.metadata, value })),
         }
     }
 
@@ -346,10 +325,7 @@ impl<'a> RecordBuilder<'a> {
         if small.try_extend_from_slice(key).is_ok() && small.try_extend_from_slice(value).is_ok() {
             return Record(ThinArc::from_header_and_slice(header, &small));
         }
-        Record(ThinArc::from_header_and_slice(
-            header,
-            &[key, value].concat(),
-        ))
+        Record(ThinArc::from_header_and_slice(header, &[key, value].concat()))
     }
 }
 
@@ -499,9 +475,7 @@ impl Metadata {
 
     /// All values, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
-        self.0
-            .iter()
-            .flat_map(|map| map.iter().map(|(name, value)| (name.as_str(), value)))
+        self.0.iter().flat_map(|map| map.iter().map(|(name, value)| (name.as_str(), value)))
     }
 
     /// How many there are.
@@ -516,34 +490,22 @@ impl Metadata {
     }
 
     fn footprint(&self) -> usize {
-        if self.is_empty() {
-            0
-        } else {
-            self.to_json().len()
-        }
+        if self.is_empty() { 0 } else { self.to_json().len() }
     }
 
     fn checked(self) -> Result<Self> {
-        if self.to_json().len() > MAX_METADATA_LEN {
-            Err(Self::too_large())
-        } else {
-            Ok(self)
-        }
+        if self.to_json().len() > MAX_METADATA_LEN { Err(Self::too_large()) } else { Ok(self) }
     }
 
     fn too_large() -> Error {
-        Error::too_large(format!(
-            "metadata has at most {MAX_METADATA_LEN} bytes as JSON"
-        ))
+        Error::too_large(format!("metadata has at most {MAX_METADATA_LEN} bytes as JSON"))
     }
 }
 
 impl fmt::Debug for Metadata {
     /// Names only: values do not belong in logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set()
-            .entries(self.iter().map(|(name, _)| name))
-            .finish()
+        f.debug_set().entries(self.iter().map(|(name, _)| name)).finish()
     }
 }
 
@@ -584,25 +546,14 @@ mod tests {
     #[test]
     fn debug_shows_no_value() {
         let metadata = Metadata::new().with("name", "hidden").unwrap();
-        let record = Record::builder(key("k"), "hidden")
-            .metadata(metadata)
-            .build();
+        let record = Record::builder(key("k"), "hidden").metadata(metadata).build();
         assert!(!format!("{record:?} {:?}", record.metadata()).contains("hidden"));
     }
 
     #[test]
     fn metadata_is_bounded() {
-        assert!(
-            Metadata::new()
-                .with("k", "x".repeat(MAX_METADATA_LEN))
-                .is_err()
-        );
+        assert!(Metadata::new().with("k", "x".repeat(MAX_METADATA_LEN)).is_err());
         assert!(Metadata::parse(&"[".repeat(100_000)).is_err());
-        assert!(
-            Metadata::parse(r#"{"a":9007199254740993}"#)
-                .unwrap()
-                .to_json()
-                .contains("740993")
-        );
+        assert!(Metadata::parse(r#"{"a":9007199254740993}"#).unwrap().to_json().contains("740993"));
     }
 }

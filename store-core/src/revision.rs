@@ -28,10 +28,7 @@ impl Revision {
     /// For drivers: a revision from the backend's own numbers, for example the incarnation of a stream and a sequence in it.
     #[inline]
     pub const fn from_parts(incarnation: u64, sequence: u64) -> Self {
-        Self {
-            incarnation,
-            sequence,
-        }
+        Self { incarnation, sequence }
     }
 
     /// For drivers: the first number given to [`from_parts`](Self::from_parts).
@@ -81,18 +78,8 @@ mod tests {
 
     #[test]
     fn garbage_is_no_revision() {
-        for bad in [
-            "",
-            "-",
-            "1",
-            "1-",
-            "-1",
-            "+1-2",
-            "1-2-3",
-            "g-1",
-            "11112222333344445-1",
-            "1 -2",
-        ] {
+        for bad in ["", "-", "1", "1-", "-1", "+1-2", "1-2-3", "g-1", "11112222333344445-1", "1 -2"]
+        {
             assert!(bad.parse::<Revision>().is_err(), "{bad:?}");
         }
         let max = Revision::from_parts(u64::MAX, u64::MAX);

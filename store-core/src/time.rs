@@ -65,6 +65,13 @@ impl fmt::Debug for Timestamp {
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The present instant.
     fn now(&self) -> Timestamp;
+
+    /// A clock that is moved by hand keeps `moved`, calls it after each move, and answers `true`: its time does not pass by
+    /// itself, so nobody need wait for it.
+    fn on_move(&self, moved: Box<dyn Fn() + Send + Sync>) -> bool {
+        drop(moved);
+        false
+    }
 }
 
 /// The system's clock. If it is stepped, records expire by the stepped clock.
@@ -75,9 +82,7 @@ impl Clock for SystemClock {
     #[inline]
     fn now(&self) -> Timestamp {
         // Rounded down: a record is never seen as expired before its instant has come.
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp::from_millis(since.as_millis() as u64).unwrap_or(Timestamp(NonZeroU64::MIN))
     }
 }
@@ -89,14 +94,8 @@ mod tests {
     #[test]
     fn instants_round_up_and_stay_in_range() {
         let t = Timestamp::from_millis(1000).unwrap();
-        assert_eq!(
-            t.checked_add(Duration::from_nanos(1)).unwrap().as_millis(),
-            1001
-        );
-        assert_eq!(
-            t.checked_add(Duration::from_millis(1)).unwrap().as_millis(),
-            1001
-        );
+        assert_eq!(t.checked_add(Duration::from_nanos(1)).unwrap().as_millis(), 1001);
+        assert_eq!(t.checked_add(Duration::from_millis(1)).unwrap().as_millis(), 1001);
         assert_eq!(t.checked_add(Duration::MAX), None);
         assert_eq!(Timestamp::MAX.checked_add(Duration::from_nanos(1)), None);
         assert_eq!(Timestamp::from_system(UNIX_EPOCH), None);

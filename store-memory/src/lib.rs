@@ -1,1 +1,25 @@
-//! The embedded store: ordered, expiring, watchable records in memory.
+//! The embedded store: ordered, expiring, watchable records in memory. No network, no files.
+//!
+//! [`Memory`] is the default of services and their tests, and the reference of the contract in [`store_core`]: every feature, none
+//! refused. It is as durable as the process.
+
+mod builder;
+mod core;
+mod database;
+mod eviction;
+mod feed;
+mod index;
+mod reaper;
+mod shard;
+mod store;
+mod table;
+pub mod testkit;
+mod watch;
+
+pub use builder::Builder;
+#[doc(hidden)]
+pub use store::Bare;
+pub use store::Memory;
+
+/// The driver's name in errors and URLs.
+pub const DRIVER: &str = "memory";

@@ -54,10 +54,7 @@ impl Admin {
     ) -> Result<()> {
         const OP: Operation = Operation::CreateDatabase;
         let name = self.name(OP, name)?;
-        self.0
-            .create_database(&name, config)
-            .await
-            .map_err(|e| self.blame(OP, &name, e))
+        self.0.create_database(&name, config).await.map_err(|e| self.blame(OP, &name, e))
     }
 
     /// Changes a database's configuration to this one.
@@ -71,10 +68,7 @@ impl Admin {
     ) -> Result<()> {
         const OP: Operation = Operation::UpdateDatabase;
         let name = self.name(OP, name)?;
-        self.0
-            .update_database(&name, config)
-            .await
-            .map_err(|e| self.blame(OP, &name, e))
+        self.0.update_database(&name, config).await.map_err(|e| self.blame(OP, &name, e))
     }
 
     /// Destroys a database and all in it; `Ok` when there is none.
@@ -84,10 +78,7 @@ impl Admin {
     pub async fn delete(&self, name: impl AsRef<str> + Send) -> Result<()> {
         const OP: Operation = Operation::DeleteDatabase;
         let name = self.name(OP, name)?;
-        self.0
-            .delete_database(&name)
-            .await
-            .map_err(|e| self.blame(OP, &name, e))
+        self.0.delete_database(&name).await.map_err(|e| self.blame(OP, &name, e))
     }
 
     /// Deletes all records of a database and keeps the database.
@@ -97,10 +88,7 @@ impl Admin {
     pub async fn empty(&self, name: impl AsRef<str> + Send) -> Result<()> {
         const OP: Operation = Operation::EmptyDatabase;
         let name = self.name(OP, name)?;
-        self.0
-            .empty_database(&name)
-            .await
-            .map_err(|e| self.blame(OP, &name, e))
+        self.0.empty_database(&name).await.map_err(|e| self.blame(OP, &name, e))
     }
 
     /// The databases, sorted.
@@ -109,10 +97,7 @@ impl Admin {
     /// Those of the backend.
     pub async fn list(&self) -> Result<Vec<Name>> {
         let call = Call::new(Operation::ListDatabases).repeatable(true);
-        self.0
-            .list_databases()
-            .await
-            .map_err(|e| e.in_call(self.0.driver(), &call))
+        self.0.list_databases().await.map_err(|e| e.in_call(self.0.driver(), &call))
     }
 
     /// What a database is like, fresh.
@@ -122,10 +107,7 @@ impl Admin {
     pub async fn status(&self, name: impl AsRef<str> + Send) -> Result<DatabaseStatus> {
         const OP: Operation = Operation::DatabaseStatus;
         let name = self.name(OP, name)?;
-        self.0
-            .database_status(&name)
-            .await
-            .map_err(|e| self.blame(OP, &name, e))
+        self.0.database_status(&name).await.map_err(|e| self.blame(OP, &name, e))
     }
 
     /// The tables of a database that hold a record, sorted; the root table is the empty name.
@@ -135,10 +117,7 @@ impl Admin {
     pub async fn tables(&self, name: impl AsRef<str> + Send) -> Result<Vec<String>> {
         const OP: Operation = Operation::ListTables;
         let name = self.name(OP, name)?;
-        self.0
-            .list_tables(&name)
-            .await
-            .map_err(|e| self.blame(OP, &name, e))
+        self.0.list_tables(&name).await.map_err(|e| self.blame(OP, &name, e))
     }
 
     /// Deletes all records of a table; an empty `table` is the root table.
@@ -156,10 +135,7 @@ impl Admin {
             "" => Namespace::root(name.clone()),
             table => Namespace::new(name.clone(), table).map_err(|e| self.blame(OP, &name, e))?,
         };
-        self.0
-            .delete_table(&ns)
-            .await
-            .map_err(|e| self.blame(OP, &name, e))
+        self.0.delete_table(&ns).await.map_err(|e| self.blame(OP, &name, e))
     }
 }
 

@@ -32,10 +32,7 @@ pub struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     pub(super) fn new(table: &'a Table) -> Self {
-        Self {
-            table,
-            ops: Ok(Vec::new()),
-        }
+        Self { table, ops: Ok(Vec::new()) }
     }
 
     fn add(mut self, key: &'a str, op: impl FnOnce(Key<'a>) -> Op<'a>) -> Self {
@@ -85,12 +82,7 @@ impl<'a> Batch<'a> {
     pub async fn commit(self) -> Result<Vec<Written>> {
         let at = self.table.at(Operation::Atomic, None);
         match self.ops {
-            Ok(ops) => {
-                self.table
-                    .driver()
-                    .atomic(self.table.namespace(), ops)
-                    .await
-            }
+            Ok(ops) => self.table.driver().atomic(self.table.namespace(), ops).await,
             Err(error) => Err(error),
         }
         .map_err(|error| at.blame(error))

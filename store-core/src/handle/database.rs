@@ -55,10 +55,7 @@ impl Database {
     /// `InvalidArgument` for a name that is none.
     pub fn new(store: &Arc<dyn Store>, name: impl AsRef<str>) -> Result<Self> {
         let name = Name::new(name).map_err(|e| e.with_driver(store.driver()))?;
-        Ok(Self {
-            store: Arc::clone(store),
-            name,
-        })
+        Ok(Self { store: Arc::clone(store), name })
     }
 
     /// Its name.
@@ -91,9 +88,7 @@ impl Database {
     /// # Errors
     /// Those of the backend that is asked.
     pub async fn capability(&self) -> Result<Capability> {
-        let call = Call::new(Operation::Capability)
-            .on(&self.name)
-            .repeatable(true);
+        let call = Call::new(Operation::Capability).on(&self.name).repeatable(true);
         self.store
             .capability(&self.name)
             .await

@@ -151,11 +151,7 @@ impl<'a, T: Send + 'static> Listing<'a, T> {
         let at = self.table.at(self.operation, None);
         match (self.fetch)(self.table, &self.options).await {
             Ok(mut page) => {
-                page.faults = page
-                    .faults
-                    .into_iter()
-                    .map(|error| at.blame(error))
-                    .collect();
+                page.faults = page.faults.into_iter().map(|error| at.blame(error)).collect();
                 Ok(page)
             }
             Err(error) => Err(at.blame(error)),
@@ -172,12 +168,7 @@ impl<'a, T: Send + 'static> Listing<'a, T> {
             done: bool,
         }
         let left = self.limit.unwrap_or(usize::MAX);
-        let pages = Pages {
-            listing: self,
-            ready: VecDeque::new(),
-            left,
-            done: false,
-        };
+        let pages = Pages { listing: self, ready: VecDeque::new(), left, done: false };
         stream::unfold(pages, |mut pages| async move {
             loop {
                 if let Some(item) = pages.ready.pop_front() {
@@ -195,9 +186,7 @@ impl<'a, T: Send + 'static> Listing<'a, T> {
                         pages.left = pages.left.saturating_sub(page.items.len());
                         pages.done = page.next.is_none();
                         pages.listing.options.cursor = page.next;
-                        pages
-                            .ready
-                            .extend(page.faults.into_iter().map(Err::<T, Error>));
+                        pages.ready.extend(page.faults.into_iter().map(Err::<T, Error>));
                         pages.ready.extend(page.items.into_iter().map(Ok));
                     }
                     Err(error) => {

@@ -17,10 +17,7 @@ pub struct Reply<'a, T>(State<'a, T>);
 
 enum State<'a, T> {
     Refused(Option<Error>),
-    Running {
-        future: BoxFuture<'a, Result<T>>,
-        at: At<'a>,
-    },
+    Running { future: BoxFuture<'a, Result<T>>, at: At<'a> },
 }
 
 /// Where a call goes, from which its error's address is made.
@@ -36,9 +33,7 @@ pub(super) struct At<'a> {
 impl At<'_> {
     #[cold]
     pub(super) fn blame(&self, error: Error) -> Error {
-        let mut call = Call::new(self.operation)
-            .at(self.ns)
-            .repeatable(self.repeatable);
+        let mut call = Call::new(self.operation).at(self.ns).repeatable(self.repeatable);
         call.key = self.key;
         error.in_call(self.store.driver(), &call)
     }
@@ -61,15 +56,11 @@ impl<T> Future for Reply<'_, T> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
-            State::Running { future, at } => future
-                .as_mut()
-                .poll(cx)
-                .map(|result| result.map_err(|error| at.blame(error))),
+            State::Running { future, at } => {
+                future.as_mut().poll(cx).map(|result| result.map_err(|error| at.blame(error)))
+            }
             State::Refused(error) => Poll::Ready(Err(error.take().unwrap_or_else(|| {
-                Error::new(
-                    crate::ErrorKind::Internal,
-                    "a reply was polled after it was ready",
-                )
+                Error::new(crate::ErrorKind::Internal, "a reply was polled after it was ready")
             }))),
         }
     }

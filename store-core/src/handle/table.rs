@@ -83,10 +83,7 @@ impl Table {
     pub fn exists<'a, K: AsRef<str> + ?Sized>(&'a self, key: &'a K) -> Reply<'a, bool> {
         let key = key.as_ref();
         let at = self.at(Operation::Exists, Some(key));
-        Reply::new(
-            at,
-            Key::new(key).map(|key| self.driver().exists(&self.0.ns, key)),
-        )
+        Reply::new(at, Key::new(key).map(|key| self.driver().exists(&self.0.ns, key)))
     }
 
     /// Writes a record: value, metadata and expiry become exactly what the builder says.
@@ -136,10 +133,7 @@ impl Table {
     ) -> Reply<'a, Counter> {
         let key = key.as_ref();
         let at = self.at(Operation::Increment, Some(key));
-        Reply::new(
-            at,
-            Key::new(key).map(|key| self.driver().increment(&self.0.ns, key, delta)),
-        )
+        Reply::new(at, Key::new(key).map(|key| self.driver().increment(&self.0.ns, key, delta)))
     }
 
     /// Keys of the table.
@@ -172,10 +166,7 @@ impl Table {
     pub fn history<'a, K: AsRef<str> + ?Sized>(&'a self, key: &'a K) -> Reply<'a, Vec<Record>> {
         let key = key.as_ref();
         let at = self.at(Operation::History, Some(key));
-        Reply::new(
-            at,
-            Key::new(key).map(|key| self.driver().history(&self.0.ns, key)),
-        )
+        Reply::new(at, Key::new(key).map(|key| self.driver().history(&self.0.ns, key)))
     }
 
     /// Reads several records. Answers come in the order asked, each with its own error; a key asked twice is answered twice.
@@ -183,10 +174,7 @@ impl Table {
         let keys: Vec<_> = keys.iter().map(AsRef::as_ref).collect();
         let (valid, mut answers) = check(&keys, |key| Key::new(*key));
         if !valid.is_empty() {
-            fill(
-                &mut answers,
-                self.driver().read_many(&self.0.ns, &valid).await,
-            );
+            fill(&mut answers, self.driver().read_many(&self.0.ns, &valid).await);
         }
         self.finish(Operation::ReadMany, &keys, answers)
     }
@@ -200,19 +188,13 @@ impl Table {
         K: AsRef<str>,
         V: Into<Value<'a>>,
     {
-        let records: Vec<(String, Value<'a>)> = records
-            .into_iter()
-            .map(|(k, v)| (k.as_ref().to_owned(), v.into()))
-            .collect();
+        let records: Vec<(String, Value<'a>)> =
+            records.into_iter().map(|(k, v)| (k.as_ref().to_owned(), v.into())).collect();
         let keys: Vec<_> = records.iter().map(|(key, _)| key.as_str()).collect();
-        let (puts, mut answers) = check(&records, |(key, value)| {
-            Key::new(key).map(|key| Put::new(key, value.clone()))
-        });
+        let (puts, mut answers) =
+            check(&records, |(key, value)| Key::new(key).map(|key| Put::new(key, value.clone())));
         if !puts.is_empty() {
-            fill(
-                &mut answers,
-                self.driver().write_many(&self.0.ns, puts).await,
-            );
+            fill(&mut answers, self.driver().write_many(&self.0.ns, puts).await);
         }
         self.finish(Operation::WriteMany, &keys, answers)
     }
@@ -220,12 +202,7 @@ impl Table {
     /// Writes several records with their own expiry, metadata and conditions, in order, each with its own result.
     pub async fn put_many(&self, puts: Vec<Put<'_>>) -> Vec<Result<Written>> {
         let keys: Vec<_> = puts.iter().map(|put| put.key.as_str()).collect();
-        let answers = self
-            .driver()
-            .write_many(&self.0.ns, puts)
-            .await
-            .into_iter()
-            .map(Some);
+        let answers = self.driver().write_many(&self.0.ns, puts).await.into_iter().map(Some);
         self.finish(Operation::WriteMany, &keys, answers.collect())
     }
 
@@ -234,10 +211,7 @@ impl Table {
         let keys: Vec<_> = keys.iter().map(AsRef::as_ref).collect();
         let (removes, mut answers) = check(&keys, |key| Key::new(*key).map(Remove::new));
         if !removes.is_empty() {
-            fill(
-                &mut answers,
-                self.driver().delete_many(&self.0.ns, removes).await,
-            );
+            fill(&mut answers, self.driver().delete_many(&self.0.ns, removes).await);
         }
         self.finish(Operation::DeleteMany, &keys, answers)
     }
@@ -251,11 +225,8 @@ impl Table {
     ) -> Vec<Result<T>> {
         let mut answers = answers.into_iter();
         let missing = || {
-            Error::new(
-                crate::ErrorKind::Internal,
-                "the driver answered fewer items than asked",
-            )
-            .outcome_unknown()
+            Error::new(crate::ErrorKind::Internal, "the driver answered fewer items than asked")
+                .outcome_unknown()
         };
         keys.iter()
             .map(|key| {
@@ -272,9 +243,7 @@ fn check<'a, I, V, T>(
     valid: impl Fn(&'a I) -> Result<V>,
 ) -> (Vec<V>, Vec<Option<Result<T>>>) {
     let mut kept = Vec::with_capacity(items.len());
-    let answers = items
-        .iter()
-        .map(|item| valid(item).map(|item| kept.push(item)).err().map(Err));
+    let answers = items.iter().map(|item| valid(item).map(|item| kept.push(item)).err().map(Err));
     let answers = answers.collect();
     (kept, answers)
 }

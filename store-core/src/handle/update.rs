@@ -31,11 +31,7 @@ pub enum Change {
 impl Change {
     /// A new value; metadata and expiry stay as they are.
     pub fn write(value: impl Into<Value<'static>>) -> Self {
-        Self::Write {
-            value: value.into(),
-            metadata: None,
-            expiry: Expiry::Keep,
-        }
+        Self::Write { value: value.into(), metadata: None, expiry: Expiry::Keep }
     }
 
     /// With this expiry instead of the present one.
@@ -134,32 +130,12 @@ impl Table {
                 store.delete(ns, Remove { key, condition }).await?;
                 Ok(Updated::Removed)
             }
-            (
-                Change::Write {
-                    value,
-                    metadata,
-                    expiry,
-                },
-                _,
-            ) => {
+            (Change::Write { value, metadata, expiry }, _) => {
                 let metadata = metadata.unwrap_or_else(|| {
-                    current
-                        .as_ref()
-                        .map(|record| record.metadata().clone())
-                        .unwrap_or_default()
+                    current.as_ref().map(|record| record.metadata().clone()).unwrap_or_default()
                 });
-                let written = store
-                    .write(
-                        ns,
-                        Put {
-                            key,
-                            value,
-                            metadata,
-                            expiry,
-                            condition,
-                        },
-                    )
-                    .await?;
+                let written =
+                    store.write(ns, Put { key, value, metadata, expiry, condition }).await?;
                 Ok(Updated::Written(written.revision))
             }
         }

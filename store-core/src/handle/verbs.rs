@@ -21,11 +21,7 @@ pub struct Read<'a> {
 impl<'a> Read<'a> {
     #[inline]
     pub(super) fn new(table: &'a Table, key: &'a str) -> Self {
-        Self {
-            table,
-            key,
-            options: ReadOptions::default(),
-        }
+        Self { table, key, options: ReadOptions::default() }
     }
 
     /// As of the leader or primary: sees what other writers on other nodes have written.
@@ -52,11 +48,7 @@ impl<'a> IntoFuture for Read<'a> {
 
     #[inline]
     fn into_future(self) -> Self::IntoFuture {
-        let Self {
-            table,
-            key,
-            options,
-        } = self;
+        let Self { table, key, options } = self;
         let call = Key::new(key).map(|key| table.driver().read(table.namespace(), key, options));
         Reply::new(table.at(Operation::Read, Some(key)), call)
     }
@@ -143,24 +135,11 @@ impl<'a> IntoFuture for Write<'a> {
 
     #[inline]
     fn into_future(self) -> Self::IntoFuture {
-        let Self {
-            table,
-            key,
-            value,
-            metadata,
-            expiry,
-            condition,
-        } = self;
+        let Self { table, key, value, metadata, expiry, condition } = self;
         let mut at = table.at(Operation::Write, Some(key));
         at.repeatable = condition.is_any();
         let call = Key::new(key).map(|key| {
-            let put = Put {
-                key,
-                value,
-                metadata,
-                expiry,
-                condition,
-            };
+            let put = Put { key, value, metadata, expiry, condition };
             table.driver().write(table.namespace(), put)
         });
         Reply::new(at, call)
@@ -179,11 +158,7 @@ pub struct Delete<'a> {
 impl<'a> Delete<'a> {
     #[inline]
     pub(super) fn new(table: &'a Table, key: &'a str) -> Self {
-        Self {
-            table,
-            key,
-            condition: Condition::Any,
-        }
+        Self { table, key, condition: Condition::Any }
     }
 
     conditions!();
@@ -195,18 +170,11 @@ impl<'a> IntoFuture for Delete<'a> {
 
     #[inline]
     fn into_future(self) -> Self::IntoFuture {
-        let Self {
-            table,
-            key,
-            condition,
-        } = self;
+        let Self { table, key, condition } = self;
         let mut at = table.at(Operation::Delete, Some(key));
         at.repeatable = condition.is_any();
-        let call = Key::new(key).map(|key| {
-            table
-                .driver()
-                .delete(table.namespace(), Remove { key, condition })
-        });
+        let call = Key::new(key)
+            .map(|key| table.driver().delete(table.namespace(), Remove { key, condition }));
         Reply::new(at, call)
     }
 }
@@ -223,12 +191,7 @@ pub struct SetExpiry<'a> {
 
 impl<'a> SetExpiry<'a> {
     pub(super) fn new(table: &'a Table, key: &'a str, expiry: Expiry) -> Self {
-        Self {
-            table,
-            key,
-            expiry,
-            condition: Condition::Any,
-        }
+        Self { table, key, expiry, condition: Condition::Any }
     }
 
     conditions!();
@@ -239,19 +202,11 @@ impl<'a> IntoFuture for SetExpiry<'a> {
     type IntoFuture = Reply<'a, Option<Written>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Self {
-            table,
-            key,
-            expiry,
-            condition,
-        } = self;
+        let Self { table, key, expiry, condition } = self;
         let mut at = table.at(Operation::SetExpiry, Some(key));
         at.repeatable = condition.is_any();
-        let call = Key::new(key).map(|key| {
-            table
-                .driver()
-                .set_expiry(table.namespace(), key, expiry, condition)
-        });
+        let call = Key::new(key)
+            .map(|key| table.driver().set_expiry(table.namespace(), key, expiry, condition));
         Reply::new(at, call)
     }
 }

@@ -34,10 +34,7 @@ pub struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     pub(super) fn new(table: &'a Table) -> Self {
-        Self {
-            table,
-            options: WatchOptions::default(),
-        }
+        Self { table, options: WatchOptions::default() }
     }
 
     /// Only keys that begin with this.

@@ -38,9 +38,7 @@ pub(crate) struct Args {
 impl Args {
     /// Whether a case was asked for.
     pub(crate) fn wants(&self, case: &str, peer: &str) -> bool {
-        self.only
-            .as_ref()
-            .is_none_or(|text| format!("{case} vs {peer}").contains(text.as_str()))
+        self.only.as_ref().is_none_or(|text| format!("{case} vs {peer}").contains(text.as_str()))
     }
 }
 

@@ -37,11 +37,7 @@ impl Lane {
         self.start.wait().await;
         // The last to arrive woke the others on its own worker, where an idle worker takes them from only now.
         yield_now().await;
-        Lap {
-            begin: Instant::now(),
-            length: self.length,
-            operations: 0,
-        }
+        Lap { begin: Instant::now(), length: self.length, operations: 0 }
     }
 }
 
@@ -63,11 +59,7 @@ impl Lap {
 
     /// Stops the time.
     pub(crate) fn done(self) -> Done {
-        Done {
-            begin: self.begin,
-            end: Instant::now(),
-            operations: self.operations,
-        }
+        Done { begin: self.begin, end: Instant::now(), operations: self.operations }
     }
 }
 
@@ -96,17 +88,9 @@ pub(crate) struct Effort {
 impl Effort {
     pub(crate) fn of(quick: bool) -> Self {
         if quick {
-            Self {
-                rounds: 5,
-                slice: Duration::from_millis(40),
-                retries: 1,
-            }
+            Self { rounds: 5, slice: Duration::from_millis(40), retries: 1 }
         } else {
-            Self {
-                rounds: 9,
-                slice: Duration::from_millis(120),
-                retries: 3,
-            }
+            Self { rounds: 9, slice: Duration::from_millis(120), retries: 3 }
         }
     }
 }
@@ -128,9 +112,7 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new() -> Result<Self> {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(WORKERS)
-            .build()?;
+        let runtime = Builder::new_multi_thread().worker_threads(WORKERS).build()?;
         Ok(Self { runtime })
     }
 
@@ -206,13 +188,7 @@ impl Bench {
         let waited = waited_for_a_core();
         let running: Vec<_> = (0..tasks)
             .map(|task| {
-                let lane = Lane {
-                    task,
-                    tasks,
-                    round,
-                    length,
-                    start: Arc::clone(&start),
-                };
+                let lane = Lane { task, tasks, round, length, start: Arc::clone(&start) };
                 self.runtime.spawn(work.run(Arc::clone(on), lane))
             })
             .collect();
@@ -227,9 +203,7 @@ impl Bench {
 
         let begin = done.iter().map(|d| d.begin).min();
         let end = done.iter().map(|d| d.end).max();
-        let seconds = begin
-            .zip(end)
-            .map_or(0.0, |(begin, end)| (end - begin).as_secs_f64());
+        let seconds = begin.zip(end).map_or(0.0, |(begin, end)| (end - begin).as_secs_f64());
         let operations: u64 = done.iter().map(|d| d.operations).sum();
         let threads = tasks.min(WORKERS) as f64;
         Ok(Slice {

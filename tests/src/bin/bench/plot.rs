@@ -40,11 +40,8 @@ fn draw(suite: &str, rows: &[Row]) -> std::result::Result<String, std::fmt::Erro
     )?;
     for tick in scale.ticks() {
         let x = scale.x(tick);
-        let (colour, dash) = if (tick - 1.0).abs() < f64::EPSILON {
-            ("#777", "none")
-        } else {
-            ("#ddd", "2 3")
-        };
+        let (colour, dash) =
+            if (tick - 1.0).abs() < f64::EPSILON { ("#777", "none") } else { ("#ddd", "2 3") };
         write!(
             svg,
             r##"<line x1="{x:.1}" y1="{:.1}" x2="{x:.1}" y2="{bottom:.1}" stroke="{colour}" stroke-dasharray="{dash}"/>
@@ -67,14 +64,8 @@ fn bar(svg: &mut String, scale: &Scale, y: f64, row: &Row) -> std::fmt::Result {
     let (one, end) = (scale.x(1.0), scale.x(row.ratio));
     let colour = if row.met() { "#4c9f70" } else { "#d1603d" };
     let mark = scale.x(row.bar);
-    let low = row
-        .spread
-        .as_ref()
-        .map_or(end, |range| scale.x(*range.start()));
-    let high = row
-        .spread
-        .as_ref()
-        .map_or(end, |range| scale.x(*range.end()));
+    let low = row.spread.as_ref().map_or(end, |range| scale.x(*range.start()));
+    let high = row.spread.as_ref().map_or(end, |range| scale.x(*range.end()));
     let beside = end.max(one).max(high).max(mark) + 8.0;
     write!(
         svg,
@@ -116,10 +107,7 @@ impl Scale {
             low = low.min(row.bar).min(*range.start());
             high = high.max(row.bar).max(*range.end());
         }
-        Self {
-            low: (low * 0.9).max(0.01),
-            high: high * 1.1,
-        }
+        Self { low: (low * 0.9).max(0.01), high: high * 1.1 }
     }
 
     fn x(&self, value: f64) -> f64 {
@@ -128,11 +116,7 @@ impl Scale {
     }
 
     fn ticks(&self) -> Vec<f64> {
-        let steps: &[f64] = if self.high / self.low > 100.0 {
-            &[1.0]
-        } else {
-            &[1.0, 2.0, 5.0]
-        };
+        let steps: &[f64] = if self.high / self.low > 100.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
         (-2..7)
             .flat_map(|power| steps.iter().map(move |step| step * 10f64.powi(power)))
             .filter(|tick| (self.low..=self.high).contains(tick))

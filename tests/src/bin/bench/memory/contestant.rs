@@ -58,11 +58,8 @@ impl Seen {
 #[inline]
 pub(crate) fn touch(value: &[u8]) -> u64 {
     let (words, rest) = value.as_chunks::<8>();
-    let words = words.iter().fold(0u64, |sum, word| {
-        sum.wrapping_add(u64::from_le_bytes(*word))
-    });
-    rest.iter()
-        .fold(words, |sum, byte| sum.wrapping_add(u64::from(*byte)))
+    let words = words.iter().fold(0u64, |sum, word| sum.wrapping_add(u64::from_le_bytes(*word)));
+    rest.iter().fold(words, |sum, byte| sum.wrapping_add(u64::from(*byte)))
 }
 
 /// A structure lost a record, had one that it should not have, or miscounted: its speed is worth nothing.

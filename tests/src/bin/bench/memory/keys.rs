@@ -87,11 +87,7 @@ impl Pool {
         // Steps of the golden ratio spread the beginnings, so that a round does not find what the last one left in the caches.
         let round = (lane.round as f64 * 0.618_033_988_749_895).fract();
         let begin = lane.task as f64 / lane.tasks as f64 + round;
-        Walk::over(
-            &self.text,
-            self.len,
-            (begin.fract() * count as f64) as usize,
-        )
+        Walk::over(&self.text, self.len, (begin.fract() * count as f64) as usize)
     }
 
     /// Keys without end that no other task of the slice has.
@@ -111,11 +107,7 @@ pub(crate) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     fn over(text: &'a str, len: usize, begin: usize) -> Self {
-        Self {
-            text,
-            len,
-            at: begin * len,
-        }
+        Self { text, len, at: begin * len }
     }
 
     #[inline]

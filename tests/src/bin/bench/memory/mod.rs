@@ -24,12 +24,8 @@ use crate::report::Row;
 const TASKS: [usize; 3] = [1, 2, 4];
 
 pub(crate) fn run(args: &Args) -> Result<Vec<Row>> {
-    let mut suite = Suite {
-        args,
-        bench: Bench::new()?,
-        effort: Effort::of(args.quick),
-        rows: Vec::new(),
-    };
+    let mut suite =
+        Suite { args, bench: Bench::new()?, effort: Effort::of(args.quick), rows: Vec::new() };
     // In children, so before this process has anything loaded.
     suite.footprints()?;
 
@@ -53,14 +49,7 @@ pub(crate) fn run(args: &Args) -> Result<Vec<Row>> {
         suite.duel("overwrite", tasks, work::Write, &ours, &moka, 5.0)?;
     }
     for tasks in TASKS {
-        suite.duel(
-            "create-delete",
-            tasks,
-            work::CreateDelete,
-            &ours,
-            &tree,
-            1.0,
-        )?;
+        suite.duel("create-delete", tasks, work::CreateDelete, &ours, &tree, 1.0)?;
     }
     for tasks in TASKS {
         let scan = work::Scan { batch: 8 };

@@ -33,11 +33,7 @@ struct Entry {
 
 impl Entry {
     fn new(value: &[u8]) -> Self {
-        Self {
-            value: Bytes::copy_from_slice(value),
-            version: 1,
-            expires: None,
-        }
+        Self { value: Bytes::copy_from_slice(value), version: 1, expires: None }
     }
 
     #[inline]
@@ -189,11 +185,7 @@ impl Points for GoMicro {
     }
 
     async fn write(&self, key: &str, value: &[u8]) -> Result<()> {
-        let record = GoRecord {
-            value: value.to_vec(),
-            metadata: BTreeMap::new(),
-            expires: None,
-        };
+        let record = GoRecord { value: value.to_vec(), metadata: BTreeMap::new(), expires: None };
         let old = self.0.write().insert(Self::join(key), record);
         drop(old);
         Ok(())

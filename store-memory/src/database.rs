@@ -1,0 +1,280 @@
+//! A database: its configuration, what it holds in all, and its tables.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use parking_lot::RwLock;
+use store_core::{DatabaseConfig, Error, ErrorKind, Namespace, Result, Storage, WhenFull};
+
+use crate::core::Core;
+use crate::eviction::Queue;
+use crate::table::Table;
+
+const NONE: u64 = u64::MAX;
+
+/// A database that exists or once did: handles to its tables stay valid when it is deleted and created again.
+#[derive(Debug)]
+pub(crate) struct Database {
+    pub(crate) state: Arc<State>,
+    tables: RwLock<HashMap<Box<str>, Arc<Table>>>,
+}
+
+/// What every table of a database looks at.
+#[derive(Debug)]
+pub(crate) struct State {
+    exists: AtomicBool,
+    config: RwLock<Setting>,
+    /// The configuration again, for hot paths; [`NONE`] where there is no limit.
+    default_ttl_ms: AtomicU64,
+    max_records: AtomicU64,
+    max_bytes: AtomicU64,
+    max_value_len: AtomicU64,
+    history: AtomicU64,
+    records: AtomicU64,
+    bytes: AtomicU64,
+    /// In databases that evict: what was written when.
+    pub(crate) queue: Queue,
+    evicts: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Setting {
+    config: DatabaseConfig,
+    created: Option<SystemTime>,
+}
+
+impl Database {
+    pub(crate) fn new() -> Self {
+        Self {
+            state: Arc::new(State {
+                exists: AtomicBool::new(false),
+                config: RwLock::default(),
+                default_ttl_ms: AtomicU64::new(NONE),
+                max_records: AtomicU64::new(NONE),
+                max_bytes: AtomicU64::new(NONE),
+                max_value_len: AtomicU64::new(NONE),
+                history: AtomicU64::new(1),
+                records: AtomicU64::new(0),
+                bytes: AtomicU64::new(0),
+                queue: Queue::default(),
+                evicts: AtomicBool::new(false),
+            }),
+            tables: RwLock::default(),
+        }
+    }
+
+    /// The table of a name, made when there is none: an empty one costs its name.
+    pub(crate) fn table(&self, core: &Arc<Core>, ns: &Namespace) -> Arc<Table> {
+        if let Some(table) = self.tables.read().get(ns.table()) {
+            return Arc::clone(table);
+        }
+        let mut tables = self.tables.write();
+        // Names that were only asked for do not pile up.
+        if tables.len().is_power_of_two() && tables.len() >= 1024 {
+            tables.retain(|_, table| Arc::strong_count(table) > 1 || !table.is_empty());
+        }
+        let made = || Table::new(Arc::clone(core), Arc::clone(&self.state));
+        Arc::clone(tables.entry(ns.table().into()).or_insert_with(made))
+    }
+
+    pub(crate) fn tables(&self) -> Vec<(Box<str>, Arc<Table>)> {
+        let tables = self.tables.read();
+        tables.iter().map(|(name, table)| (name.clone(), Arc::clone(table))).collect()
+    }
+
+    pub(crate) fn get(&self, ns: &Namespace) -> Option<Arc<Table>> {
+        self.tables.read().get(ns.table()).cloned()
+    }
+
+    /// Lets go of tables that nobody holds and that hold nothing.
+    pub(crate) fn prune(&self) {
+        self.tables.write().retain(|_, table| Arc::strong_count(table) > 1 || !table.is_empty());
+    }
+
+    /// Whether nobody would notice if it were forgotten.
+    pub(crate) fn is_unused(&self) -> bool {
+        !self.state.exists() && self.tables.read().is_empty()
+    }
+}
+
+impl State {
+    #[inline]
+    pub(crate) fn exists(&self) -> bool {
+        self.exists.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn config(&self) -> DatabaseConfig {
+        self.config.read().config.clone()
+    }
+
+    pub(crate) fn created(&self) -> Option<SystemTime> {
+        self.config.read().created
+    }
+
+    /// Creates it, unless it exists.
+    pub(crate) fn create(&self, config: &DatabaseConfig, now: SystemTime) -> Result<()> {
+        let mut setting = self.config.write();
+        if self.exists() {
+            if setting.config == *config {
+                return Ok(());
+            }
+            return Err(Error::new(
+                ErrorKind::AlreadyExists,
+                "the database exists with another configuration; update it instead",
+            ));
+        }
+        check(config)?;
+        self.set(&mut setting, config);
+        setting.created = Some(now);
+        self.exists.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    pub(crate) fn update(&self, config: &DatabaseConfig) -> Result<()> {
+        let mut setting = self.config.write();
+        if !self.exists() {
+            return Err(missing());
+        }
+        check(config)?;
+        self.set(&mut setting, config);
+        Ok(())
+    }
+
+    /// From now on it does not exist; the caller then empties its tables.
+    pub(crate) fn delete(&self) {
+        let mut setting = self.config.write();
+        self.exists.store(false, Ordering::Release);
+        self.set(&mut setting, &DatabaseConfig::default());
+        setting.created = None;
+    }
+
+    fn set(&self, setting: &mut Setting, config: &DatabaseConfig) {
+        let store = |to: &AtomicU64, value: Option<u64>| {
+            to.store(value.unwrap_or(NONE), Ordering::Relaxed);
+        };
+        let ttl = config.default_ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(NONE - 1));
+        store(&self.default_ttl_ms, ttl);
+        store(&self.max_records, config.max_records);
+        store(&self.max_bytes, config.max_bytes);
+        store(&self.max_value_len, config.max_value_len);
+        self.history.store(config.history.unwrap_or(1).into(), Ordering::Relaxed);
+        let evicts = config.when_full == Some(WhenFull::Evict)
+            && (config.max_records.is_some() || config.max_bytes.is_some());
+        self.evicts.store(evicts, Ordering::Relaxed);
+        setting.config = config.clone();
+    }
+
+    #[inline]
+    pub(crate) fn default_ttl(&self) -> Option<Duration> {
+        match self.default_ttl_ms.load(Ordering::Relaxed) {
+            NONE => None,
+            ms => Some(Duration::from_millis(ms)),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn max_value_len(&self) -> u64 {
+        self.max_value_len.load(Ordering::Relaxed)
+    }
+
+    /// How many versions of a record are kept, the present one included.
+    #[inline]
+    pub(crate) fn history(&self) -> usize {
+        self.history.load(Ordering::Relaxed) as usize
+    }
+
+    #[inline]
+    pub(crate) fn evicts(&self) -> bool {
+        self.evicts.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn records(&self) -> u64 {
+        self.records.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether it holds more than it may.
+    pub(crate) fn is_over(&self) -> bool {
+        self.records() > self.max_records.load(Ordering::Relaxed)
+            || self.bytes() > self.max_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Takes room for so many more records and bytes.
+    ///
+    /// # Errors
+    /// `Full` where the database refuses what it has no room for, `TooLarge` for what never fits.
+    #[inline]
+    pub(crate) fn grow(&self, records: u64, bytes: u64) -> Result<()> {
+        let all_records = match records {
+            0 => 0,
+            n => self.records.fetch_add(n, Ordering::Relaxed) + n,
+        };
+        let all_bytes = match bytes {
+            0 => 0,
+            n => self.bytes.fetch_add(n, Ordering::Relaxed) + n,
+        };
+        let (max_records, max_bytes) =
+            (self.max_records.load(Ordering::Relaxed), self.max_bytes.load(Ordering::Relaxed));
+        if all_records <= max_records && all_bytes <= max_bytes {
+            return Ok(());
+        }
+        if self.evicts() && bytes <= max_bytes && records <= max_records {
+            return Ok(());
+        }
+        self.shrink(records, bytes);
+        Err(if bytes > max_bytes {
+            Error::too_large("larger than the whole database may be (max_bytes)")
+        } else {
+            let limit = if all_bytes > max_bytes { "max_bytes" } else { "max_records" };
+            Error::new(
+                ErrorKind::Full,
+                format!("the database is full ({limit}): delete something or raise the limit"),
+            )
+        })
+    }
+
+    /// Counts bytes that came and went and that no limit refuses.
+    pub(crate) fn settle(&self, came: u64, went: u64) {
+        self.bytes.fetch_add(came, Ordering::Relaxed);
+        self.bytes.fetch_sub(went, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn shrink(&self, records: u64, bytes: u64) {
+        if records > 0 {
+            self.records.fetch_sub(records, Ordering::Relaxed);
+        }
+        if bytes > 0 {
+            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+pub(crate) fn missing() -> Error {
+    Error::new(ErrorKind::NotFound, "there is no such database")
+}
+
+/// Refuses what a store in memory cannot honour.
+fn check(config: &DatabaseConfig) -> Result<()> {
+    if config.storage == Some(Storage::File) {
+        return Err(Error::unsupported("this driver keeps everything in memory (storage)"));
+    }
+    if config.replicas.is_some_and(|n| n != 1) {
+        return Err(Error::unsupported("this driver has one copy of everything (replicas)"));
+    }
+    if let Some(name) = config.driver.keys().next() {
+        return Err(Error::unsupported(format!("this driver has no setting `{name}`")));
+    }
+    if config.default_ttl.is_some_and(|ttl| ttl.is_zero()) {
+        return Err(Error::invalid("default_ttl must be longer than zero"));
+    }
+    if config.history == Some(0) {
+        return Err(Error::invalid("history counts the present version: at least 1"));
+    }
+    Ok(())
+}

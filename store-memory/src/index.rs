@@ -1,0 +1,47 @@
+//! The keys of a table in byte order.
+
+use std::collections::BTreeSet;
+use std::ops::Bound;
+
+use compact_str::CompactString;
+use parking_lot::RwLock;
+
+/// The ordered keys of a table: touched only when a key is born or dies, and read by listings. Keys up to 24 bytes live in the
+/// tree's own nodes.
+///
+/// Lock order: a shard, then the index. A listing copies keys out and lets go before it looks at a shard.
+#[derive(Debug, Default)]
+pub(crate) struct Index(RwLock<BTreeSet<CompactString>>);
+
+impl Index {
+    pub(crate) fn insert(&self, key: &str) {
+        self.0.write().insert(key.into());
+    }
+
+    pub(crate) fn remove(&self, key: &str) {
+        self.0.write().remove(key);
+    }
+
+    pub(crate) fn clear(&self) {
+        let keys = std::mem::take(&mut *self.0.write());
+        drop(keys);
+    }
+
+    /// Up to `most` keys that begin with `prefix` and come after `after`, in order.
+    pub(crate) fn keys(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        most: usize,
+        keys: &mut Vec<CompactString>,
+    ) {
+        keys.clear();
+        let from = match after {
+            Some(after) if after >= prefix => Bound::Excluded(after),
+            _ => Bound::Included(prefix),
+        };
+        let tree = self.0.read();
+        let range = tree.range::<str, _>((from, Bound::Unbounded));
+        keys.extend(range.take_while(|key| key.starts_with(prefix)).take(most).cloned());
+    }
+}

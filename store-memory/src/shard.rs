@@ -1,0 +1,195 @@
+//! A shard of a table: the records whose keys hash to it.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use std::hash::BuildHasher;
+use store_core::{Record, Timestamp};
+
+/// What one lock guards.
+#[derive(Default)]
+pub(crate) struct Shard {
+    records: HashTable<Record>,
+    timers: Timers,
+    /// Earlier versions, oldest first, of records in databases with a history.
+    versions: HashMap<Box<str>, VecDeque<Record>>,
+}
+
+/// When records of a shard may expire, by hash. A record has one timer at most, unless its expiry moved earlier: a timer that fires
+/// too early is set again, one whose record is gone is dropped.
+#[derive(Default)]
+struct Timers {
+    heap: BinaryHeap<Reverse<(Timestamp, u64)>>,
+    /// How many records have an expiry.
+    live: usize,
+}
+
+pub(crate) fn hash(hasher: &RandomState, key: &str) -> u64 {
+    hasher.hash_one(key.as_bytes())
+}
+
+pub(crate) fn is_expired(record: &Record, now: Timestamp) -> bool {
+    record.expires().is_some_and(|at| at <= now)
+}
+
+impl Shard {
+    #[inline]
+    pub(crate) fn find(&self, hash: u64, key: &str) -> Option<&Record> {
+        self.records.find(hash, |record| record.key_bytes() == key.as_bytes())
+    }
+
+    /// The record in its place, to be changed there. Its expiry and key must stay the same.
+    #[inline]
+    pub(crate) fn find_mut(&mut self, hash: u64, key: &str) -> Option<&mut Record> {
+        self.records.find_mut(hash, |record| record.key_bytes() == key.as_bytes())
+    }
+
+    /// Puts a record in place of the one with its key, or beside the others, which is told to `born`. Returns the one that was there, and the new
+    /// record's expiry if a timer was set for it.
+    #[inline]
+    pub(crate) fn put(
+        &mut self,
+        hasher: &RandomState,
+        hash: u64,
+        record: Record,
+        born: impl FnOnce(&str),
+    ) -> (Option<Record>, Option<Timestamp>) {
+        use hashbrown::hash_table::Entry;
+        let expires = record.expires();
+        let entry = self.records.entry(
+            hash,
+            |held| held.key_bytes() == record.key_bytes(),
+            |held| hasher.hash_one(held.key_bytes()),
+        );
+        let old = match entry {
+            Entry::Occupied(mut held) => Some(std::mem::replace(held.get_mut(), record)),
+            Entry::Vacant(free) => {
+                born(record.key());
+                free.insert(record);
+                None
+            }
+        };
+        let had = old.as_ref().and_then(Record::expires);
+        if expires.is_none() && had.is_none() {
+            return (old, None);
+        }
+        let armed = self.timers.change(hash, had, expires);
+        self.trim_timers(hasher);
+        (old, armed)
+    }
+
+    pub(crate) fn remove(&mut self, hash: u64, key: &str) -> Option<Record> {
+        let entry = self.records.find_entry(hash, |held| held.key_bytes() == key.as_bytes());
+        let (record, _) = entry.ok()?.remove();
+        if record.expires().is_some() {
+            self.timers.live -= 1;
+        }
+        Some(record)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Record> {
+        self.records.iter()
+    }
+
+    /// The record of a hash with just this revision.
+    pub(crate) fn find_version(&self, hash: u64, sequence: u64) -> Option<&Record> {
+        let is = |record: &Record| record.revision().is_some_and(|r| r.sequence() == sequence);
+        self.records.find(hash, is)
+    }
+
+    /// Takes everything out: the records, and their earlier versions.
+    pub(crate) fn take(&mut self) -> (Vec<Record>, Vec<Record>) {
+        self.timers = Timers::default();
+        let versions = std::mem::take(&mut self.versions);
+        let records = std::mem::take(&mut self.records).into_iter().collect();
+        (records, versions.into_values().flatten().collect())
+    }
+
+    /// The next instant at which a record may expire.
+    pub(crate) fn next_due(&self) -> Option<Timestamp> {
+        self.timers.heap.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// The keys of up to `most` records that have expired by `now`.
+    pub(crate) fn due(
+        &mut self,
+        hasher: &RandomState,
+        now: Timestamp,
+        most: usize,
+    ) -> Vec<(u64, String)> {
+        let mut keys = Vec::new();
+        while keys.len() < most {
+            let Some(&Reverse((at, hash))) = self.timers.heap.peek() else {
+                break;
+            };
+            if at > now {
+                break;
+            }
+            self.timers.heap.pop();
+            // Several keys may share a hash, so each is looked at.
+            let same = |record: &Record| hasher.hash_one(record.key_bytes()) == hash;
+            for record in self.records.iter_hash(hash).filter(|record| same(record)) {
+                match record.expires() {
+                    Some(at) if at <= now => keys.push((hash, record.key().to_owned())),
+                    Some(at) => self.timers.heap.push(Reverse((at, hash))),
+                    None => {}
+                }
+            }
+        }
+        keys
+    }
+
+    /// Deleted and overwritten records leave timers behind; when they are the most, new ones are made of what is there.
+    fn trim_timers(&mut self, hasher: &RandomState) {
+        if self.timers.heap.len() > 2 * self.timers.live + 64 {
+            let records = self.records.iter();
+            self.timers.heap = records
+                .filter_map(|record| {
+                    Some(Reverse((record.expires()?, hasher.hash_one(record.key_bytes()))))
+                })
+                .collect();
+        }
+    }
+
+    /// Keeps an earlier version, at most `most` of them, and returns those that had to go.
+    pub(crate) fn keep_version(&mut self, old: Record, most: usize) -> Vec<Record> {
+        let versions = self.versions.entry(old.key().into()).or_default();
+        versions.push_back(old);
+        let over = versions.len().saturating_sub(most);
+        versions.drain(..over).collect()
+    }
+
+    pub(crate) fn versions(&self, key: &str) -> impl Iterator<Item = &Record> {
+        self.versions.get(key).into_iter().flatten()
+    }
+
+    pub(crate) fn drop_versions(&mut self, key: &str) -> Option<VecDeque<Record>> {
+        if self.versions.is_empty() { None } else { self.versions.remove(key) }
+    }
+}
+
+impl Timers {
+    /// The expiry of a record changed; its new expiry, if a timer was set.
+    fn change(
+        &mut self,
+        hash: u64,
+        old: Option<Timestamp>,
+        new: Option<Timestamp>,
+    ) -> Option<Timestamp> {
+        self.live += usize::from(new.is_some());
+        self.live -= usize::from(old.is_some());
+        let new = new?;
+        // An earlier timer is there already and will be set again when it fires.
+        if old.is_some_and(|old| old <= new) {
+            return None;
+        }
+        self.heap.push(Reverse((new, hash)));
+        Some(new)
+    }
+}
