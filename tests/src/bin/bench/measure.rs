@@ -103,6 +103,8 @@ pub(crate) struct Duel {
     /// The median of the rounds' ratios, and their range.
     pub(crate) ratio: f64,
     pub(crate) spread: RangeInclusive<f64>,
+    /// Which part of its time a round's threads waited for a core, the median of the rounds.
+    pub(crate) disturbed: f64,
 }
 
 /// The runtime that everything is measured on.
@@ -160,15 +162,16 @@ impl Bench {
                     break;
                 }
             }
-            rounds.extend(best.map(|(a, b, _)| (a, b)));
+            rounds.extend(best);
         }
 
-        let ratios = sorted(rounds.iter().map(|(a, b)| a / b));
+        let ratios = sorted(rounds.iter().map(|(a, b, _)| a / b));
         Ok(Duel {
-            ours: median(&sorted(rounds.iter().map(|(a, _)| *a))),
-            peer: median(&sorted(rounds.iter().map(|(_, b)| *b))),
+            ours: median(&sorted(rounds.iter().map(|(a, _, _)| *a))),
+            peer: median(&sorted(rounds.iter().map(|(_, b, _)| *b))),
             ratio: median(&ratios),
             spread: spread(&ratios),
+            disturbed: median(&sorted(rounds.iter().map(|(_, _, disturbed)| *disturbed))),
         })
     }
 

@@ -17,6 +17,8 @@ pub(crate) struct Row {
     pub(crate) ratio: f64,
     /// The range of the ratio over the rounds, where there were several.
     pub(crate) spread: Option<RangeInclusive<f64>>,
+    /// Which part of the time other processes had the cores; 0 where nothing is timed.
+    pub(crate) disturbed: f64,
     /// What the ratio must reach.
     pub(crate) bar: f64,
     pub(crate) unit: &'static str,
@@ -63,8 +65,8 @@ pub(crate) fn table(out: &mut impl Write, rows: &[Row]) -> io::Result<()> {
     let width = rows.iter().map(|row| row.case.len()).max().unwrap_or(0);
     writeln!(
         out,
-        "{:<width$}  {:<20} {:>8} {:>8}  {:<8} {:>7} {:>15} {:>6}",
-        "case", "peer", "ours", "peer", "unit", "ratio", "min..max", "bar",
+        "{:<width$}  {:<20} {:>8} {:>8}  {:<8} {:>7} {:>15} {:>5} {:>6}",
+        "case", "peer", "ours", "peer", "unit", "ratio", "min..max", "lost", "bar",
     )?;
     for row in rows {
         let spread = row.spread.as_ref().map_or(String::new(), |range| {
@@ -72,7 +74,7 @@ pub(crate) fn table(out: &mut impl Write, rows: &[Row]) -> io::Result<()> {
         });
         writeln!(
             out,
-            "{:<width$}  {:<20} {:>8} {:>8}  {:<8} {:>7} {:>15} {:>6}  {}",
+            "{:<width$}  {:<20} {:>8} {:>8}  {:<8} {:>7} {:>15} {:>4.0}% {:>6}  {}",
             row.case,
             row.peer_name,
             short(row.ours),
@@ -80,6 +82,7 @@ pub(crate) fn table(out: &mut impl Write, rows: &[Row]) -> io::Result<()> {
             row.unit,
             short(row.ratio),
             spread,
+            row.disturbed * 100.0,
             row.bar,
             if row.met() { "met" } else { "MISSED" },
         )?;

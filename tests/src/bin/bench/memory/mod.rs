@@ -121,6 +121,7 @@ impl Suite<'_> {
             peer_name: B::NAME,
             ratio: duel.ratio,
             spread: Some(duel.spread),
+            disturbed: duel.disturbed,
             bar,
             unit: "op/s",
         });
@@ -155,6 +156,7 @@ impl Suite<'_> {
                     peer_name,
                     ratio: peer / ours,
                     spread: None,
+                    disturbed: 0.0,
                     bar,
                     unit: "B/record",
                 });
