@@ -95,16 +95,33 @@ impl Effort {
     }
 }
 
-/// Both sides of a case.
-pub(crate) struct Duel {
-    /// Operations a second, the median of the rounds.
+/// Both sides of one round, in operations a second.
+#[derive(Clone, Copy)]
+pub(crate) struct Round {
     pub(crate) ours: f64,
     pub(crate) peer: f64,
-    /// The median of the rounds' ratios, and their range.
-    pub(crate) ratio: f64,
-    pub(crate) spread: RangeInclusive<f64>,
-    /// Which part of its time a round's threads waited for a core, the median of the rounds.
-    pub(crate) disturbed: f64,
+    /// Which part of its time a thread waited for a core that another process had.
+    pub(crate) lost: f64,
+}
+
+/// All rounds of a case.
+pub(crate) struct Duel(Vec<Round>);
+
+impl Duel {
+    /// The median of a figure over the rounds, and its range.
+    pub(crate) fn figure(&self, of: impl Fn(&Round) -> f64) -> (f64, RangeInclusive<f64>) {
+        let mut figures: Vec<f64> = self.0.iter().map(of).collect();
+        figures.sort_by(f64::total_cmp);
+        let at = |i: usize| figures.get(i).copied().unwrap_or(f64::NAN);
+        let last = figures.len().saturating_sub(1);
+        let median = f64::midpoint(at(last / 2), at(last.div_ceil(2)));
+        (median, at(0)..=at(last))
+    }
+
+    /// The median alone.
+    pub(crate) fn median(&self, of: impl Fn(&Round) -> f64) -> f64 {
+        self.figure(of).0
+    }
 }
 
 /// The runtime that everything is measured on.
@@ -144,7 +161,7 @@ impl Bench {
 
         let mut rounds = Vec::with_capacity(effort.rounds);
         for round in 0..effort.rounds {
-            let mut best: Option<(f64, f64, f64)> = None;
+            let mut best: Option<Round> = None;
             for _ in 0..=effort.retries {
                 let (a, b);
                 if round % 2 == 0 {
@@ -154,25 +171,17 @@ impl Bench {
                     b = self.slice(effort.slice, tasks, round, work, peer)?;
                     a = self.slice(effort.slice, tasks, round, work, ours)?;
                 }
-                let disturbed = a.disturbed.max(b.disturbed);
-                if best.is_none_or(|(_, _, least)| disturbed < least) {
-                    best = Some((a.rate, b.rate, disturbed));
+                let lost = a.lost.max(b.lost);
+                if best.is_none_or(|best| lost < best.lost) {
+                    best = Some(Round { ours: a.rate, peer: b.rate, lost });
                 }
-                if disturbed < DISTURBED {
+                if lost < DISTURBED {
                     break;
                 }
             }
             rounds.extend(best);
         }
-
-        let ratios = sorted(rounds.iter().map(|(a, b, _)| a / b));
-        Ok(Duel {
-            ours: median(&sorted(rounds.iter().map(|(a, _, _)| *a))),
-            peer: median(&sorted(rounds.iter().map(|(_, b, _)| *b))),
-            ratio: median(&ratios),
-            spread: spread(&ratios),
-            disturbed: median(&sorted(rounds.iter().map(|(_, _, disturbed)| *disturbed))),
-        })
+        Ok(Duel(rounds))
     }
 
     fn slice<C, W>(
@@ -211,14 +220,14 @@ impl Bench {
         let threads = tasks.min(WORKERS) as f64;
         Ok(Slice {
             rate: operations as f64 / seconds,
-            disturbed: waited.as_secs_f64() / (seconds * threads),
+            lost: waited.as_secs_f64() / (seconds * threads),
         })
     }
 }
 
 struct Slice {
     rate: f64,
-    disturbed: f64,
+    lost: f64,
 }
 
 /// How long the threads of this process were ready to run and had no core, in all. Zero where the system does not tell.
@@ -232,25 +241,4 @@ fn waited_for_a_core() -> Duration {
         .filter_map(|text| text.split_whitespace().nth(1)?.parse::<u64>().ok())
         .sum();
     Duration::from_nanos(nanos)
-}
-
-pub(crate) fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values
-}
-
-/// The median of sorted values.
-pub(crate) fn median(sorted: &[f64]) -> f64 {
-    match sorted.len() {
-        0 => f64::NAN,
-        n if n % 2 == 1 => sorted[n / 2],
-        n => f64::midpoint(sorted[n / 2 - 1], sorted[n / 2]),
-    }
-}
-
-/// The least and the greatest of sorted values.
-pub(crate) fn spread(sorted: &[f64]) -> RangeInclusive<f64> {
-    let nan = f64::NAN;
-    *sorted.first().unwrap_or(&nan)..=*sorted.last().unwrap_or(&nan)
 }

@@ -17,8 +17,8 @@ pub(crate) struct Row {
     pub(crate) ratio: f64,
     /// The range of the ratio over the rounds, where there were several.
     pub(crate) spread: Option<RangeInclusive<f64>>,
-    /// Which part of the time other processes had the cores; 0 where nothing is timed.
-    pub(crate) disturbed: f64,
+    /// Which part of the time other processes had the cores, where it was timed.
+    pub(crate) lost: Option<f64>,
     /// What the ratio must reach.
     pub(crate) bar: f64,
     pub(crate) unit: &'static str,
@@ -72,9 +72,10 @@ pub(crate) fn table(out: &mut impl Write, rows: &[Row]) -> io::Result<()> {
         let spread = row.spread.as_ref().map_or(String::new(), |range| {
             format!("{}..{}", short(*range.start()), short(*range.end()))
         });
+        let lost = row.lost.map_or(String::new(), |part| format!("{:.0}%", part * 100.0));
         writeln!(
             out,
-            "{:<width$}  {:<20} {:>8} {:>8}  {:<8} {:>7} {:>15} {:>4.0}% {:>6}  {}",
+            "{:<width$}  {:<20} {:>8} {:>8}  {:<8} {:>7} {:>15} {:>5} {:>6}  {}",
             row.case,
             row.peer_name,
             short(row.ours),
@@ -82,7 +83,7 @@ pub(crate) fn table(out: &mut impl Write, rows: &[Row]) -> io::Result<()> {
             row.unit,
             short(row.ratio),
             spread,
-            row.disturbed * 100.0,
+            lost,
             row.bar,
             if row.met() { "met" } else { "MISSED" },
         )?;

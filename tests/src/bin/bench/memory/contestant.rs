@@ -15,11 +15,14 @@ pub(crate) trait Contestant: Sized + Send + Sync + 'static {
     fn new() -> Result<Self>;
 }
 
-/// Reads and overwrites single records.
-pub(crate) trait Points: Contestant {
+/// Reads single records.
+pub(crate) trait Reads: Send + Sync + 'static {
     /// Reads an owned record and goes through its value; absent is an error, for no case reads what was not loaded.
     fn read(&self, key: &str) -> impl Future<Output = Result<u64>> + Send;
+}
 
+/// Reads and overwrites single records.
+pub(crate) trait Points: Contestant + Reads {
     fn write(&self, key: &str, value: &[u8]) -> impl Future<Output = Result<()>> + Send;
 }
 

@@ -90,6 +90,11 @@ impl Pool {
         Walk::over(&self.text, self.len, (begin.fract() * count as f64) as usize)
     }
 
+    /// A few keys without end.
+    pub(crate) fn first(&self, count: usize) -> Walk<'_> {
+        Walk::over(&self.text[..count * self.len], self.len, 0)
+    }
+
     /// Keys without end that no other task of the slice has.
     pub(crate) fn own(&self, lane: &Lane) -> Walk<'_> {
         let part = self.count() / lane.tasks * self.len;

@@ -17,8 +17,11 @@ use peers::{Dash, GoMicro, IndexedDash, LockedCounters, LockedTree, Moka};
 
 use crate::Result;
 use crate::args::Args;
-use crate::measure::{Bench, Effort, Work};
+use crate::measure::{Bench, Effort, Round, Work};
 use crate::report::Row;
+
+/// The peer's name where a figure has an absolute limit.
+const LIMIT: &str = "limit";
 
 /// How many tasks work at the same time.
 const TASKS: [usize; 3] = [1, 2, 4];
@@ -64,6 +67,7 @@ pub(crate) fn run(args: &Args) -> Result<Vec<Row>> {
     }
     suite.effort = Effort::of(args.quick);
     suite.counters()?;
+    suite.call(&ours)?;
     Ok(suite.rows)
 }
 
@@ -114,16 +118,44 @@ impl Suite<'_> {
     {
         progress(&format!("{case} vs {}", B::NAME));
         let duel = self.bench.duel(self.effort, tasks, work, ours, peer)?;
+        let (ratio, spread) = duel.figure(|round| round.ours / round.peer);
         self.rows.push(Row {
             case,
-            ours: duel.ours,
-            peer: duel.peer,
+            ours: duel.median(|round| round.ours),
+            peer: duel.median(|round| round.peer),
             peer_name: B::NAME,
-            ratio: duel.ratio,
-            spread: Some(duel.spread),
-            disturbed: duel.disturbed,
+            ratio,
+            spread: Some(spread),
+            lost: Some(duel.median(|round| round.lost)),
             bar,
             unit: "op/s",
+        });
+        Ok(())
+    }
+
+    /// What handle, `Arc<dyn Store>` and future cost over the structure itself, in nanoseconds a read.
+    fn call(&mut self, ours: &Loaded<Ours>) -> Result<()> {
+        const LIMIT_NS: f64 = 25.0;
+        let case = "cost-of-handle-and-dyn";
+        if !self.args.wants(case, LIMIT) {
+            return Ok(());
+        }
+        let ours = ours.get(&self.bench)?;
+        progress(case);
+        let duel = self.bench.duel(self.effort, 1, work::HotRead, &ours, &ours.bare())?;
+        // A cost below what can be told apart from none counts as a tenth of a nanosecond.
+        let cost = |round: &Round| (1e9 / round.ours - 1e9 / round.peer).max(0.1);
+        let (ratio, spread) = duel.figure(|round| LIMIT_NS / cost(round));
+        self.rows.push(Row {
+            case: case.into(),
+            ours: duel.median(cost),
+            peer: LIMIT_NS,
+            peer_name: LIMIT,
+            ratio,
+            spread: Some(spread),
+            lost: Some(duel.median(|round| round.lost)),
+            bar: 1.0,
+            unit: "ns",
         });
         Ok(())
     }
@@ -138,7 +170,6 @@ impl Suite<'_> {
     }
 
     fn footprints(&mut self) -> Result<()> {
-        const LIMIT: &str = "limit";
         for (key_len, limit) in [(19, 150.0), (40, 200.0)] {
             let case = format!("memory-{key_len}-byte-keys");
             let compared = key_len == 19 && self.args.wants(&case, IndexedDash::NAME);
@@ -156,7 +187,7 @@ impl Suite<'_> {
                     peer_name,
                     ratio: peer / ours,
                     spread: None,
-                    disturbed: 0.0,
+                    lost: None,
                     bar,
                     unit: "B/record",
                 });

@@ -17,7 +17,7 @@ use foldhash::fast::RandomState;
 use parking_lot::RwLock;
 
 use super::contestant::{
-    Births, Contestant, Counts, Points, Scans, Seen, Wrong, exists, lost, touch,
+    Births, Contestant, Counts, Points, Reads, Scans, Seen, Wrong, exists, lost, touch,
 };
 use super::keys::RECORDS;
 use crate::Result;
@@ -61,13 +61,15 @@ impl Contestant for Dash {
     }
 }
 
-impl Points for Dash {
+impl Reads for Dash {
     async fn read(&self, key: &str) -> Result<u64> {
         let entry = self.0.get(key).map(|held| held.value().clone());
         let entry = entry.filter(Entry::alive).ok_or_else(lost)?;
         Ok(touch(&entry.value))
     }
+}
 
+impl Points for Dash {
     async fn write(&self, key: &str, value: &[u8]) -> Result<()> {
         let next = Entry::new(value);
         if let Some(mut held) = self.0.get_mut(key) {
@@ -98,13 +100,15 @@ impl Contestant for IndexedDash {
     }
 }
 
-impl Points for IndexedDash {
+impl Reads for IndexedDash {
     async fn read(&self, key: &str) -> Result<u64> {
         let entry = self.map.get(key).map(|held| held.value().clone());
         let entry = entry.filter(Entry::alive).ok_or_else(lost)?;
         Ok(touch(&entry.value))
     }
+}
 
+impl Points for IndexedDash {
     async fn write(&self, key: &str, value: &[u8]) -> Result<()> {
         let next = Entry::new(value);
         if let Some(mut held) = self.map.get_mut(key) {
@@ -134,12 +138,14 @@ impl Contestant for Moka {
     }
 }
 
-impl Points for Moka {
+impl Reads for Moka {
     async fn read(&self, key: &str) -> Result<u64> {
         let entry = self.0.get(key).await.ok_or_else(lost)?;
         Ok(touch(&entry.value))
     }
+}
 
+impl Points for Moka {
     async fn write(&self, key: &str, value: &[u8]) -> Result<()> {
         self.0.insert(key.into(), Entry::new(value)).await;
         Ok(())
@@ -176,14 +182,16 @@ impl Contestant for GoMicro {
     }
 }
 
-impl Points for GoMicro {
+impl Reads for GoMicro {
     async fn read(&self, key: &str) -> Result<u64> {
         let joined = Self::join(key);
         let record = self.0.read().get(&joined).cloned();
         let alive = record.filter(|record| record.expires.is_none());
         Ok(touch(&alive.ok_or_else(lost)?.value))
     }
+}
 
+impl Points for GoMicro {
     async fn write(&self, key: &str, value: &[u8]) -> Result<()> {
         let record = GoRecord { value: value.to_vec(), metadata: BTreeMap::new(), expires: None };
         let old = self.0.write().insert(Self::join(key), record);
@@ -223,13 +231,15 @@ impl Contestant for LockedTree {
     }
 }
 
-impl Points for LockedTree {
+impl Reads for LockedTree {
     async fn read(&self, key: &str) -> Result<u64> {
         let entry = self.0.read().get(key).cloned();
         let entry = entry.filter(Entry::alive).ok_or_else(lost)?;
         Ok(touch(&entry.value))
     }
+}
 
+impl Points for LockedTree {
     async fn write(&self, key: &str, value: &[u8]) -> Result<()> {
         let next = Entry::new(value);
         let mut map = self.0.write();

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use super::contestant::{Births, Counts, Points, Scans, Wrong};
+use super::contestant::{Births, Counts, Points, Reads, Scans, Wrong};
 use super::keys;
 use crate::Result;
 use crate::measure::{Done, Lane, Work};
@@ -19,7 +19,7 @@ const BATCH: usize = 1024;
 #[derive(Clone, Copy)]
 pub(crate) struct Read;
 
-impl<C: Points> Work<C> for Read {
+impl<C: Reads> Work<C> for Read {
     async fn run(self, on: Arc<C>, lane: Lane) -> Result<Done> {
         let mut keys = keys::records().walk(&lane);
         let mut lap = lane.start().await;
@@ -164,3 +164,27 @@ impl<C: Counts> Work<C> for Increment {
         }
     }
 }
+
+/// Reads few records, which stay in the nearest caches: what is left is the cost of the call itself.
+#[derive(Clone, Copy)]
+pub(crate) struct HotRead;
+
+impl<C: Reads> Work<C> for HotRead {
+    async fn run(self, on: Arc<C>, lane: Lane) -> Result<Done> {
+        let mut keys = keys::records().first(HOT);
+        let mut lap = lane.start().await;
+        let mut sum = 0u64;
+        loop {
+            for _ in 0..BATCH {
+                sum = sum.wrapping_add(on.read(keys.key()).await?);
+            }
+            if !lap.more(BATCH).await {
+                break;
+            }
+        }
+        black_box(sum);
+        Ok(lap.done())
+    }
+}
+
+const HOT: usize = 1000;
