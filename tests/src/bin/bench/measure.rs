@@ -37,12 +37,14 @@ impl Lane {
         self.start.wait().await;
         // The last to arrive woke the others on its own worker, where an idle worker takes them from only now.
         yield_now().await;
-        Lap { begin: Instant::now(), length: self.length, operations: 0 }
+        let waited = waited_for_a_core();
+        Lap { waited, begin: Instant::now(), length: self.length, operations: 0 }
     }
 }
 
 /// The timed part of a slice.
 pub(crate) struct Lap {
+    waited: Duration,
     begin: Instant,
     length: Duration,
     operations: u64,
@@ -59,7 +61,9 @@ impl Lap {
 
     /// Stops the time.
     pub(crate) fn done(self) -> Done {
-        Done { begin: self.begin, end: Instant::now(), operations: self.operations }
+        let end = Instant::now();
+        let waited = waited_for_a_core().saturating_sub(self.waited);
+        Done { begin: self.begin, end, operations: self.operations, waited }
     }
 }
 
@@ -68,6 +72,8 @@ pub(crate) struct Done {
     begin: Instant,
     end: Instant,
     operations: u64,
+    /// By all threads of the process.
+    waited: Duration,
 }
 
 /// Work on a contestant, the same for each.
@@ -95,13 +101,38 @@ impl Effort {
     }
 }
 
-/// Both sides of one round, in operations a second.
+/// Both sides of one round.
 #[derive(Clone, Copy)]
 pub(crate) struct Round {
-    pub(crate) ours: f64,
-    pub(crate) peer: f64,
-    /// Which part of its time a thread waited for a core that another process had.
+    pub(crate) ours: Slice,
+    pub(crate) peer: Slice,
+}
+
+impl Round {
+    pub(crate) fn ratio(&self) -> f64 {
+        self.ours.rate / self.peer.rate
+    }
+
+    /// The part of the time that the worse side lost to other processes.
+    pub(crate) fn lost(&self) -> f64 {
+        self.ours.lost.max(self.peer.lost)
+    }
+}
+
+/// One side of one round.
+#[derive(Clone, Copy)]
+pub(crate) struct Slice {
+    /// Operations a second.
+    pub(crate) rate: f64,
+    /// Which part of its time a thread was ready to run and waited for a core.
     pub(crate) lost: f64,
+}
+
+impl Slice {
+    /// Nanoseconds an operation of a single task, without what was lost.
+    pub(crate) fn nanos(&self) -> f64 {
+        1e9 / self.rate * (1.0 - self.lost.min(1.0))
+    }
 }
 
 /// All rounds of a case.
@@ -163,19 +194,18 @@ impl Bench {
         for round in 0..effort.rounds {
             let mut best: Option<Round> = None;
             for _ in 0..=effort.retries {
-                let (a, b);
-                if round % 2 == 0 {
-                    a = self.slice(effort.slice, tasks, round, work, ours)?;
-                    b = self.slice(effort.slice, tasks, round, work, peer)?;
+                let (ours, peer) = if round % 2 == 0 {
+                    let ours = self.slice(effort.slice, tasks, round, work, ours)?;
+                    (ours, self.slice(effort.slice, tasks, round, work, peer)?)
                 } else {
-                    b = self.slice(effort.slice, tasks, round, work, peer)?;
-                    a = self.slice(effort.slice, tasks, round, work, ours)?;
+                    let peer = self.slice(effort.slice, tasks, round, work, peer)?;
+                    (self.slice(effort.slice, tasks, round, work, ours)?, peer)
+                };
+                let measured = Round { ours, peer };
+                if best.is_none_or(|best| measured.lost() < best.lost()) {
+                    best = Some(measured);
                 }
-                let lost = a.lost.max(b.lost);
-                if best.is_none_or(|best| lost < best.lost) {
-                    best = Some(Round { ours: a.rate, peer: b.rate, lost });
-                }
-                if lost < DISTURBED {
+                if measured.lost() < DISTURBED {
                     break;
                 }
             }
@@ -197,7 +227,6 @@ impl Bench {
         W: Work<C>,
     {
         let start = Arc::new(Barrier::new(tasks));
-        let waited = waited_for_a_core();
         let running: Vec<_> = (0..tasks)
             .map(|task| {
                 let lane = Lane { task, tasks, round, length, start: Arc::clone(&start) };
@@ -211,8 +240,7 @@ impl Bench {
             }
             Result::<_>::Ok(done)
         })?;
-        let waited = waited_for_a_core().saturating_sub(waited);
-
+        let waited = done.iter().map(|d| d.waited).max().unwrap_or_default();
         let begin = done.iter().map(|d| d.begin).min();
         let end = done.iter().map(|d| d.end).max();
         let seconds = begin.zip(end).map_or(0.0, |(begin, end)| (end - begin).as_secs_f64());
@@ -223,11 +251,6 @@ impl Bench {
             lost: waited.as_secs_f64() / (seconds * threads),
         })
     }
-}
-
-struct Slice {
-    rate: f64,
-    lost: f64,
 }
 
 /// How long the threads of this process were ready to run and had no core, in all. Zero where the system does not tell.

@@ -118,15 +118,15 @@ impl Suite<'_> {
     {
         progress(&format!("{case} vs {}", B::NAME));
         let duel = self.bench.duel(self.effort, tasks, work, ours, peer)?;
-        let (ratio, spread) = duel.figure(|round| round.ours / round.peer);
+        let (ratio, spread) = duel.figure(Round::ratio);
         self.rows.push(Row {
             case,
-            ours: duel.median(|round| round.ours),
-            peer: duel.median(|round| round.peer),
+            ours: duel.median(|round| round.ours.rate),
+            peer: duel.median(|round| round.peer.rate),
             peer_name: B::NAME,
             ratio,
             spread: Some(spread),
-            lost: Some(duel.median(|round| round.lost)),
+            lost: Some(duel.median(Round::lost)),
             bar,
             unit: "op/s",
         });
@@ -144,7 +144,7 @@ impl Suite<'_> {
         progress(case);
         let duel = self.bench.duel(self.effort, 1, work::HotRead, &ours, &ours.bare())?;
         // A cost below what can be told apart from none counts as a tenth of a nanosecond.
-        let cost = |round: &Round| (1e9 / round.ours - 1e9 / round.peer).max(0.1);
+        let cost = |round: &Round| (round.ours.nanos() - round.peer.nanos()).max(0.1);
         let (ratio, spread) = duel.figure(|round| LIMIT_NS / cost(round));
         self.rows.push(Row {
             case: case.into(),
@@ -153,7 +153,7 @@ impl Suite<'_> {
             peer_name: LIMIT,
             ratio,
             spread: Some(spread),
-            lost: Some(duel.median(|round| round.lost)),
+            lost: Some(duel.median(Round::lost)),
             bar: 1.0,
             unit: "ns",
         });
