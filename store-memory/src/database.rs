@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::RwLock;
-use store_core::{DatabaseConfig, Error, ErrorKind, Namespace, Result, Storage, WhenFull};
+use store_core::{
+    Clock as _, DatabaseConfig, Error, ErrorKind, Namespace, Result, Storage, SystemClock, WhenFull,
+};
 
 use crate::core::Core;
 use crate::eviction::Queue;
@@ -154,7 +156,9 @@ impl State {
         let store = |to: &AtomicU64, value: Option<u64>| {
             to.store(value.unwrap_or(NONE), Ordering::Relaxed);
         };
-        let ttl = config.default_ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(NONE - 1));
+        // Rounded up, as every expiry is: the shortest default is a millisecond, not nothing.
+        let ttl = config.default_ttl.map(|ttl| ttl.as_nanos().div_ceil(1_000_000));
+        let ttl = ttl.map(|ms| u64::try_from(ms).unwrap_or(NONE - 1));
         store(&self.default_ttl_ms, ttl);
         store(&self.max_records, config.max_records);
         store(&self.max_bytes, config.max_bytes);
@@ -270,8 +274,14 @@ fn check(config: &DatabaseConfig) -> Result<()> {
     if let Some(name) = config.driver.keys().next() {
         return Err(Error::unsupported(format!("this driver has no setting `{name}`")));
     }
-    if config.default_ttl.is_some_and(|ttl| ttl.is_zero()) {
-        return Err(Error::invalid("default_ttl must be longer than zero"));
+    if let Some(ttl) = config.default_ttl {
+        if ttl.is_zero() {
+            return Err(Error::invalid("default_ttl must be longer than zero"));
+        }
+        // Else no write of the database could succeed.
+        if SystemClock.now().checked_add(ttl).is_none() {
+            return Err(Error::invalid("default_ttl leads beyond the year 9999"));
+        }
     }
     if config.history == Some(0) {
         return Err(Error::invalid("history counts the present version: at least 1"));
