@@ -1,7 +1,8 @@
 //! Dropped futures leave nothing half written and nothing running.
 
-use std::future::Future;
+use std::future::{Future, IntoFuture as _};
 use std::pin::pin;
+use std::task::Poll;
 
 use super::prelude::*;
 
@@ -66,14 +67,19 @@ pub(super) fn cases() -> Vec<Case> {
                     sum?;
                 }
                 let mut burst: Vec<_> =
-                    (0..4).map(|_| Box::pin(async { t.increment("k", 1).await })).collect();
+                    (0..4).map(|_| Box::pin(t.increment("k", 1).into_future())).collect();
                 // All four begin, the first is dropped, the rest must end.
-                for one in &mut burst {
-                    let _ = futures_util::poll!(one.as_mut());
+                let mut waiting = Vec::new();
+                for mut one in burst.drain(..) {
+                    match futures_util::poll!(one.as_mut()) {
+                        Poll::Ready(result) => drop(result?),
+                        Poll::Pending => waiting.push(one),
+                    }
                 }
-                let rest = burst.split_off(1);
-                drop(burst);
-                for one in rest {
+                if waiting.len() == 4 {
+                    drop(waiting.remove(0));
+                }
+                for one in waiting {
                     one.await?;
                 }
             }
