@@ -48,7 +48,7 @@ impl Config {
     ///     ("STORE_URL", "redis://localhost"),
     ///     ("STORE_TIMEOUT", "2s"),
     ///     ("STORE_OPTION_LAYOUT", "plain"),
-    ///     ("HOME", "/root"),
+    ///     ("HOME", "/"),
     /// ])?;
     /// assert_eq!(config.timeout, Some(Duration::from_secs(2)));
     /// assert_eq!(config.options["layout"], "plain");
