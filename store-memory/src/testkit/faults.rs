@@ -232,11 +232,9 @@ impl Around for Faults {
             Effect::After => {
                 drop(run.run(Items::All).await);
                 let error = fault.error();
-                let error = match call.operation.is_mutation() {
-                    true => error.outcome_unknown(),
-                    false => error,
-                };
-                T::refused(call.items, error)
+                let lost =
+                    if call.operation.is_mutation() { error.outcome_unknown() } else { error };
+                T::refused(call.items, lost)
             }
             Effect::Delay(by) => {
                 tokio::time::sleep(by).await;
