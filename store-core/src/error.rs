@@ -48,7 +48,7 @@ struct Inner {
 pub enum ErrorKind {
     /// The call itself is wrong: a name, key, duration, cursor or combination of options that can never work. Fix the caller.
     InvalidArgument,
-    /// The database does not exist. (An absent record or table is no error.)
+    /// The database does not exist. (An absent record or table is no error, save in [`micro`](crate::micro), as in Go.)
     NotFound,
     /// The database exists already, with another configuration.
     AlreadyExists,

@@ -1,5 +1,8 @@
 //! What the suites and benchmarks of this crate share; and the documents whose code is tested.
 
+pub mod fuzz;
+pub mod memory;
+
 #[cfg(doctest)]
 mod documents {
     #[doc = include_str!("../../README.md")]
@@ -11,5 +14,3 @@ mod documents {
     #[doc = include_str!("../../docs/adding-a-driver.md")]
     struct AddingADriver;
 }
-
-pub mod memory;
