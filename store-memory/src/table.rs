@@ -161,8 +161,7 @@ impl Table {
     /// Shows live records that pass the filters, in order of their keys, until told to stop. Not a snapshot: each record is as it
     /// is when its turn comes.
     fn visit(&self, o: &ListOptions, after: Option<&str>, mut more: impl FnMut(&Record) -> bool) {
-        let start = o.start_after.as_deref();
-        let mut last: Option<CompactString> = after.max(start).map(Into::into);
+        let mut last: Option<CompactString> = after.or(o.start_after.as_deref()).map(Into::into);
         let now = self.core.now();
         let mut keys = Vec::new();
         let mut chunk = 128;
