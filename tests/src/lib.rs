@@ -4,6 +4,7 @@
 pub mod fuzz;
 #[cfg(feature = "suites")]
 pub mod memory;
+pub mod mutants;
 
 #[cfg(doctest)]
 mod documents {

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::ops::{Ask, Item, Step, Until, When, Write};
 use super::reference::{Held, Model};
 use crate::capability::Feature as F;
-use crate::conformance::case::{Check, Failure, refused};
+use crate::conformance::case::{Check, refused};
 use crate::conformance::cx::{Cx, text};
 use crate::conformance::watcher::{View, Watcher};
 use crate::error::{Error, ErrorKind};
