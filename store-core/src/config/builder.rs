@@ -4,6 +4,7 @@ use std::time::Duration;
 use crate::admin::DatabaseConfig;
 use crate::config::{Config, LimitsConfig, Opened, Registry, RetryConfig};
 use crate::error::{Error, Result};
+use crate::handle::Admin;
 use crate::layer::{Layer, Metrics};
 use crate::name::Name;
 use crate::store::StoreAdmin;
@@ -150,7 +151,7 @@ impl StoreBuilder {
         let create = config.take_databases()?;
         let store = layers.wrap(driver.open(&url, &mut options).await?);
         let made = match options.finish() {
-            Ok(()) => create_all(&*store, &create).await,
+            Ok(()) => create_all(&store, &create).await,
             Err(error) => Err(error),
         };
         match made {
@@ -164,9 +165,10 @@ impl StoreBuilder {
     }
 }
 
-async fn create_all(store: &dyn StoreAdmin, all: &[(Name, DatabaseConfig)]) -> Result<()> {
+async fn create_all(store: &Arc<dyn StoreAdmin>, all: &[(Name, DatabaseConfig)]) -> Result<()> {
+    let admin = Admin::new(Arc::clone(store));
     for (name, config) in all {
-        store.create_database(name, config).await?;
+        admin.create(name, config).await?;
     }
     Ok(())
 }

@@ -48,7 +48,7 @@ impl Config {
     ///     ("STORE_URL", "redis://localhost"),
     ///     ("STORE_TIMEOUT", "2s"),
     ///     ("STORE_OPTION_LAYOUT", "plain"),
-    ///     ("HOME", "/root"),
+    ///     ("HOME", "/"),
     /// ])?;
     /// assert_eq!(config.timeout, Some(Duration::from_secs(2)));
     /// assert_eq!(config.options["layout"], "plain");
@@ -77,7 +77,7 @@ impl Config {
                 .to_owned();
             let option = short.strip_prefix(OPTION).filter(|option| !option.is_empty());
             if option.is_none() && (short == OPTION || !KNOWN.contains(&short)) {
-                return Err(unknown(prefix, name));
+                return Err(unknown(prefix, short));
             }
             if value.is_empty() {
                 continue;
@@ -100,10 +100,9 @@ impl Config {
     }
 }
 
-fn unknown(prefix: &str, name: &str) -> Error {
-    let known: Vec<_> = KNOWN.iter().map(|known| format!("{prefix}{known}")).collect();
-    let known: Vec<_> = known.iter().map(String::as_str).collect();
+fn unknown(prefix: &str, short: &str) -> Error {
     // A name is not a secret, but it is anybody's text: shown only as far as a variable's name goes.
-    let shown: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-    Error::config(format!("no variable `{shown}`{}", nearest::hint(&shown, &known)))
+    let shown: String = short.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+    let hint = nearest::hint(prefix, &shown, &KNOWN);
+    Error::config(format!("no variable `{prefix}{shown}`{hint}"))
 }

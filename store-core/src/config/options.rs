@@ -177,7 +177,7 @@ impl Options {
             return Error::config(format!("option `{name}` does not apply here"));
         }
         let known: Vec<&str> = self.known.iter().map(String::as_str).collect();
-        Error::config(format!("no option `{name}`{}", nearest::hint(name, &known)))
+        Error::config(format!("no option `{name}`{}", nearest::hint("", name, &known)))
     }
 }
 

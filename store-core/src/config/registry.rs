@@ -55,7 +55,7 @@ impl Registry {
             .find(|driver| driver.schemes().contains(&scheme))
             .map(|driver| &**driver)
             .ok_or_else(|| {
-                let hint = nearest::hint(scheme, &self.schemes());
+                let hint = nearest::hint("", scheme, &self.schemes());
                 Error::config(format!("no driver for `{scheme}://`{hint}"))
             })
     }
