@@ -161,6 +161,7 @@ impl Table {
     /// Shows live records that pass the filters, in order of their keys, until told to stop. Not a snapshot: each record is as it
     /// is when its turn comes.
     fn visit(&self, o: &ListOptions, after: Option<&str>, mut more: impl FnMut(&Record) -> bool) {
+        // With a cursor the start does not count.
         let mut last: Option<CompactString> = after.or(o.start_after.as_deref()).map(Into::into);
         let now = self.core.now();
         let mut keys = Vec::new();

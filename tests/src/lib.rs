@@ -1,6 +1,8 @@
 //! What the suites and benchmarks of this crate share; and the documents whose code is tested.
 
+#[cfg(feature = "suites")]
 pub mod fuzz;
+#[cfg(feature = "suites")]
 pub mod memory;
 
 #[cfg(doctest)]
