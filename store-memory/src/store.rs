@@ -90,6 +90,13 @@ impl Memory {
             return database;
         }
         let mut databases = self.0.databases.write();
+        // Names that were only asked for do not pile up.
+        if databases.len().is_power_of_two() && databases.len() >= 1024 {
+            databases.retain(|_, database| {
+                database.prune();
+                Arc::strong_count(database) > 1 || !database.is_unused()
+            });
+        }
         let made = || Arc::new(Database::new());
         Arc::clone(databases.entry(name.clone()).or_insert_with(made))
     }

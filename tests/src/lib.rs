@@ -1,1 +1,16 @@
-//! What the suites and benchmarks of this crate share.
+//! What the suites and benchmarks of this crate share; and the documents whose code is tested.
+
+pub mod fuzz;
+pub mod memory;
+
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../../docs/recipes.md")]
+    struct Recipes;
+
+    #[doc = include_str!("../../docs/adding-a-driver.md")]
+    struct AddingADriver;
+}
