@@ -174,7 +174,7 @@ pub(super) fn cases() -> Vec<Case> {
             "default-expiry/update",
             "a changed default counts for later writes; records stay as they are",
         )
-        .needs([F::DefaultExpiry])
+        .needs([F::DefaultExpiry, F::Databases])
         .run(|cx| async move {
             let t = lived(&cx, cx.long()).await?;
             t.write("before", "v").await?;
@@ -196,7 +196,7 @@ pub(super) fn cases() -> Vec<Case> {
             Ok(())
         }),
         case("default-expiry/removed", "without its default a database keeps records for ever")
-            .needs([F::DefaultExpiry])
+            .needs([F::DefaultExpiry, F::Databases])
             .run(|cx| async move {
                 let t = lived(&cx, cx.long()).await?;
                 cx.admin().update(cx.name("short")?, &DatabaseConfig::new()).await?;
@@ -227,6 +227,21 @@ pub(super) fn cases() -> Vec<Case> {
                 );
                 Ok(())
             }),
+        case(
+            "default-expiry/below-a-millisecond",
+            "the shortest default is rounded up, not down to nothing",
+        )
+        .needs([F::DefaultExpiry])
+        .waits()
+        .run(|cx| async move {
+            if cx.declared().min_ttl.is_some() {
+                return Err(Failure::NotApplicable("short times to live are refused"));
+            }
+            let t = lived(&cx, Duration::from_nanos(1)).await?;
+            t.write("k", "v").await?;
+            cx.outlive(Duration::from_millis(1)).await;
+            ensure_absent(&t, "k").await
+        }),
     ]
 }
 
