@@ -4,6 +4,7 @@
 pub mod fuzz;
 #[cfg(feature = "suites")]
 pub mod memory;
+#[cfg(feature = "suites")]
 pub mod mutants;
 
 #[cfg(doctest)]
