@@ -1,6 +1,7 @@
 //! The connection: one, shared by all calls, made anew when it is lost.
 
 use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -30,6 +31,7 @@ pub(crate) struct Connector {
     connecting: tokio::sync::Mutex<Option<(Instant, Error)>>,
     generations: AtomicU64,
     closed: AtomicBool,
+    unique: u64,
     warnings: RwLock<Vec<String>>,
 }
 
@@ -39,6 +41,8 @@ pub(crate) struct Link {
     dead: Arc<AtomicBool>,
     /// Differs between the connections of a store.
     pub(crate) generation: u64,
+    /// The run of the server, as far as it told.
+    pub(crate) run: String,
 }
 
 impl Connector {
@@ -52,6 +56,7 @@ impl Connector {
             connecting: tokio::sync::Mutex::new(None),
             generations: AtomicU64::new(1),
             closed: AtomicBool::new(false),
+            unique: RandomState::new().hash_one(std::process::id()),
             warnings: RwLock::default(),
             config,
         })
@@ -138,8 +143,10 @@ impl Connector {
     }
 
     async fn attempt(&self) -> Result<Link> {
-        let link = self.dial(Some(self.config.timeout)).await?;
-        self.prepare(&link).await?;
+        let mut link = self.dial(Some(self.config.timeout)).await?;
+        if let Some(run) = self.prepare(&link).await? {
+            link.run = run;
+        }
         Ok(link)
     }
 
@@ -169,7 +176,9 @@ impl Connector {
         };
         let connection = connection.map_err(|error| self.unreachable(error))?;
         let generation = self.generations.fetch_add(1, Ordering::Relaxed);
-        Ok(Link { connection, dead, generation })
+        // Until the server tells: one that no other connection has.
+        let run = format!("{:x}-{generation}", self.unique);
+        Ok(Link { connection, dead, generation, run })
     }
 
     fn unreachable(&self, error: redis::RedisError) -> Error {
@@ -181,8 +190,8 @@ impl Connector {
         Error::new(ErrorKind::Unavailable, format!("no connection to {server}")).with_source(error)
     }
 
-    /// Loads the scripts and looks at how the server is set up.
-    async fn prepare(&self, link: &Link) -> Result<()> {
+    /// Loads the scripts and looks at how the server is set up. Returns the name of its run.
+    async fn prepare(&self, link: &Link) -> Result<Option<String>> {
         let mut pipe = Pipeline::new();
         for script in script::all() {
             pipe.add_command(load(script));
@@ -201,15 +210,12 @@ impl Connector {
             }
         }
         self.judge(&info);
-        Ok(())
+        Ok(field(&info, "run_id").map(str::to_owned))
     }
 
     fn judge(&self, info: &str) {
-        let field = |name: &str| {
-            info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
-        };
         let mut warnings = Vec::new();
-        if let Some(policy) = field("maxmemory_policy")
+        if let Some(policy) = field(info, "maxmemory_policy")
             && policy.starts_with("allkeys")
             && self.config.layout == Layout::Table
         {
@@ -218,7 +224,7 @@ impl Connector {
                  use noeviction or a volatile policy"
             ));
         }
-        if field("role").is_some_and(|role| role == "slave") {
+        if field(info, "role").is_some_and(|role| role == "slave") {
             warnings.push("the server is a replica: it takes no writes".to_owned());
         }
         for warning in &warnings {
@@ -275,6 +281,11 @@ impl fmt::Debug for Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Connector({})", self.config.server)
     }
+}
+
+/// A field of the answer to INFO.
+fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }
 
 fn load(script: &Script) -> Cmd {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use redis::{Cmd, Pipeline, Value};
 use store_core::options::Expires;
 use store_core::{
-    Capability, Clock as _, Condition, Counter, Cursor, DatabaseConfig, DatabaseStatus, Deleted,
-    Error, ErrorKind, Expiry, Feature, Key, ListOptions, Name, Namespace, Order, Page, Put,
+    Capability, Clock as _, Condition, Counter, Cursor, Deleted,
+    Error, ErrorKind, Expiry, Feature, Key, ListOptions, Namespace, Order, Page, Put,
     ReadOptions, Record, Remove, Result, SystemClock, Timestamp, U64Page, Written,
 };
 
@@ -417,10 +417,6 @@ impl Plain {
 
     pub(crate) fn no_databases<T>() -> Result<T> {
         Err(Error::lacks(Feature::Databases))
-    }
-
-    pub(crate) fn database_status(name: &Name) -> DatabaseStatus {
-        DatabaseStatus::new(name, DatabaseConfig::default())
     }
 
     /// Deletes the values at a table's keys. Where a template does not tell tables apart these are not one table's alone: refused.

@@ -60,11 +60,6 @@ impl Template {
         self.0.iter().map(part).collect()
     }
 
-    /// Whether two databases have different keys.
-    pub(crate) fn has_database(&self) -> bool {
-        self.0.contains(&Part::Database)
-    }
-
     /// Whether a database has tables.
     pub(crate) fn has_table(&self) -> bool {
         self.0.contains(&Part::Table)

@@ -1,5 +1,5 @@
 -- Takes values that others wrote into the table.
--- KEYS: 1 index, 2 meta, 3 expiries, 4 changelog, 5 version of the table.  ARGV: 1 the table's tag, then keys.
+-- KEYS: 1 index, 2 meta, 3 expiries, 4 changelog, 5 version of the table, 6 head.  ARGV: 1 the table's tag, then keys.
 -- Returns how many were new, or -1 where the table is not open.
 local I, M, X, L, V = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local call, fmt = redis.call, string.format

@@ -1,17 +1,18 @@
 -- Does changes to one table, each on its own or all or nothing.
--- KEYS: 1 index, 2 meta, 3 expiries, 4 changelog, 5 revision counter; then the value key of each change.
--- ARGV: 1 'a' all or nothing, 's' one change without a condition, else '';  2 '1' = the counter may have been set back;
+-- KEYS: 1 index, 2 meta, 3 expiries, 4 changelog, 5 head, 6 revision counter; then the value key of each change.
+-- ARGV: 1 'a' all or nothing, 's' one change without a condition, else '';  2 the server's run, if the counter may be of another one, else '';
 --       3 default time to live in ms or '';  then per change: kind, key, condition, compared value, expiry, metadata, value.
--- Kinds: p put, s put of a value that waits at a key, d delete, e expiry, i increment, c only the condition.
+-- Kinds: p put, s put of a value that waits at a key, d delete, e expiry, i increment (its metadata: how many
+-- increments it is the sum of), c only the condition.
 -- Conditions: '' none, a absent, v value, else the revision.  Expiries: '' never, d default, k keep, +ms, @ms.
 -- Returns a code and a text per change; {-1} where the counter is gone (the table is not open); {-2, n, code, text}
 -- where change n of an atomic batch cannot be done.
 -- Codes: 0 condition failed (text: '-' absent, else the revision), 1 done (text: revision, for i also the value),
 -- 2 deleted, 3 was absent, 4 no number, 5 overflow, 6 the waiting value is gone, 7 wrong type, 8 expiry in the past.
-local I, M, X, L, R = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local I, M, X, L, H, R = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local mode, default = ARGV[1], ARGV[3]
 local call, match, fmt = redis.call, string.match, string.format
-local ops = #KEYS - 5
+local ops = #KEYS - 6
 local first, clock
 
 local function now()
@@ -22,10 +23,16 @@ local function now()
   return clock
 end
 
--- A changelog that cannot go on is dropped: its watchers begin anew.
+-- Whether it was kept. A changelog that cannot go on is dropped: its watchers begin anew.
 local function log(rev, ...)
   local r = redis.pcall('XADD', L, 'NOMKSTREAM', 'MAXLEN', '~', 10000, rev .. '-0', ...)
-  if type(r) == 'table' and r.err then call('DEL', L) end
+  if type(r) ~= 'table' or not r.err then return r end
+  call('DEL', L)
+end
+
+-- What is gone and not in the changelog cannot be told to who resumes before it.
+local function gone(rev, kind, k)
+  if not log(rev, kind, k) then call('HSET', H, 'g', rev) end
 end
 
 -- Revisions follow each other without gaps, so that a gap in the changelog is a loss. Each is taken at once from the counter:
@@ -40,7 +47,7 @@ local function expired(k)
   call('ZREM', X, k)
   call('ZREM', I, k)
   call('HDEL', M, k)
-  log(stamp(), 'x', k)
+  gone(stamp(), 'x', k)
 end
 
 -- The metadata entry of a record and its expiry; what has expired is removed on the way, so that its end comes before what follows.
@@ -143,7 +150,7 @@ local function delete(k, vk)
     return 3, ''
   end
   local rev = stamp()
-  log(rev, n == 1 and 'd' or 'x', k)
+  gone(rev, n == 1 and 'd' or 'x', k)
   return n == 1 and 2 or 3, rev
 end
 
@@ -159,7 +166,7 @@ local function expire(k, vk, e)
   return 1, rev
 end
 
-local function increment(k, vk, delta)
+local function increment(k, vk, delta, count)
   local m, was = held(k, vk)
   local at = tonumber(was)
   if not m and default ~= '' then at = expiry('k', nil, vk) end
@@ -172,6 +179,13 @@ local function increment(k, vk, delta)
   end
   if at and not was then call('PEXPIREAT', vk, fmt('%.0f', at)) end
   local rev = stamp()
+  if count > 1 then
+    -- Several increments in one: each has its revision, and all but the last are over.
+    local before = fmt('%.0f', tonumber(rev) - 1)
+    local n = call('INCRBY', R, count - 1)
+    log(fmt('%.0f', n - 1), 'j', before)
+    rev = fmt('%.0f', n)
+  end
   -- Not the number that Lua has: it is a double.
   local value = call('GET', vk)
   m = keep(k, at, was, rev, m and match(m, '^%d+ %d+ (.*)$') or '')
@@ -189,22 +203,25 @@ elseif call('EXISTS', R) == 0 then
   return {-1}
 end
 
--- A server that lost its latest writes gave out the same revisions once before: the first writer of a new connection sees to it
--- that the counter is ahead of all of them.
-if ARGV[2] == '1' then
+-- A server that was started again may have lost its latest writes, and would give out their revisions once more: the first write
+-- of a run puts the counter ahead of all of them.
+if ARGV[2] ~= '' and call('HGET', H, 'run') ~= ARGV[2] then
   local n = first and first - 1 or tonumber(call('GET', R))
   local t = now()
   if t > n then
-    call('SET', R, fmt('%.0f', t))
-    log(fmt('%.0f', t), 'j', fmt('%.0f', n))
+    local rev = fmt('%.0f', t)
+    call('SET', R, rev)
+    log(rev, 'j', fmt('%.0f', n))
+    call('HSET', H, 'g', rev)
     if first then first = call('INCR', R) end
   end
+  call('HSET', H, 'run', ARGV[2])
 end
 
 local out = {}
 if mode == 'a' then
   for i = 1, ops do
-    local a, vk = 4 + (i - 1) * 7, KEYS[5 + i]
+    local a, vk = 4 + (i - 1) * 7, KEYS[6 + i]
     local kind, k = ARGV[a], ARGV[a + 1]
     local code, text = check(k, vk, ARGV[a + 2], ARGV[a + 3])
     local e = ARGV[a + 4]
@@ -214,7 +231,7 @@ if mode == 'a' then
   end
 end
 for i = 1, ops do
-  local a, vk = 4 + (i - 1) * 7, KEYS[5 + i]
+  local a, vk = 4 + (i - 1) * 7, KEYS[6 + i]
   local kind, k = ARGV[a], ARGV[a + 1]
   local code, text
   if mode == '' then code, text = check(k, vk, ARGV[a + 2], ARGV[a + 3]) end
@@ -226,7 +243,7 @@ for i = 1, ops do
     elseif kind == 'd' then
       code, text = delete(k, vk)
     elseif kind == 'i' then
-      code, text = increment(k, vk, ARGV[a + 6])
+      code, text = increment(k, vk, ARGV[a + 6], tonumber(ARGV[a + 5]))
     elseif kind == 'e' then
       code, text = expire(k, vk, ARGV[a + 4])
     else

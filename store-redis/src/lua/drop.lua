@@ -1,8 +1,8 @@
 -- Deletes some of a table's records.
--- KEYS: 1 index, 2 meta, 3 expiries, 4 changelog, 5 version of the table.
+-- KEYS: 1 index, 2 meta, 3 expiries, 4 changelog, 5 version of the table, 6 head.
 -- ARGV: 1 how many, 2 the table's tag, 3 '1' = when none is left the table is closed for those who have it open.
 -- Returns how many were deleted: 0 ends it.
-local I, M, X, L, V = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local I, M, X, L, V, H = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local call = redis.call
 local version = call('GET', V)
 local R = version and ARGV[2] .. '#r' .. version
@@ -10,7 +10,7 @@ local ks = call('ZRANGE', I, 0, ARGV[1] - 1)
 local n = #ks
 if n == 0 then
   call('UNLINK', I, M, X)
-  if ARGV[3] == '1' then call('DEL', V, R or V) end
+  if ARGV[3] == '1' then call('DEL', V, H, R or V) end
   return 0
 end
 local watched = call('EXISTS', L) == 1
@@ -27,9 +27,11 @@ if R and call('EXISTS', R) == 1 then
       local r = redis.pcall('XADD', L, 'NOMKSTREAM', 'MAXLEN', '~', 10000, rev, kinds[i], ks[i])
       if type(r) == 'table' and r.err then
         call('DEL', L)
+        watched = false
         break
       end
     end
   end
+  if not watched then call('HSET', H, 'g', string.format('%.0f', last)) end
 end
 return n

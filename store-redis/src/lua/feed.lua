@@ -1,7 +1,8 @@
 -- Begins to keep changes for watchers, and tells where they stand.
--- KEYS: 1 changelog, 2 version of the table.  ARGV: 1 the table's tag, 2 seconds to keep it without a watcher.
--- Returns the last revision, '0' where the table was never written.
-local L, V = KEYS[1], KEYS[2]
+-- KEYS: 1 changelog, 2 version of the table, 3 head.  ARGV: 1 the table's tag, 2 seconds to keep it without a watcher.
+-- Returns the last revision, '0' where the table was never written, and the last one that removed a record without a word
+-- in the changelog.
+local L, V, H = KEYS[1], KEYS[2], KEYS[3]
 local call, fmt = redis.call, string.format
 local version = call('GET', V)
 local n = version and call('GET', ARGV[1] .. '#r' .. version) or nil
@@ -14,4 +15,4 @@ if last and n and tonumber(last) > tonumber(n) then
 end
 if not last then call('XADD', L, n and n .. '-0' or '0-1', 'w', '') end
 call('EXPIRE', L, ARGV[2])
-return n or last or '0'
+return {n or last or '0', call('HGET', H, 'g') or '0'}

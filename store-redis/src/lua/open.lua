@@ -1,7 +1,7 @@
 -- Opens a table for writers that know this version of its database's configuration.
--- KEYS: 1 version of the table, 2 changelog.  ARGV: 1 the table's tag, 2 version.
+-- KEYS: 1 version of the table, 2 changelog, 3 head.  ARGV: 1 the table's tag, 2 version, 3 the server's run.
 -- Returns 1, or 0 where the table has a later version already.
-local V, L = KEYS[1], KEYS[2]
+local V, L, H = KEYS[1], KEYS[2], KEYS[3]
 local call, fmt = redis.call, string.format
 local to = ARGV[1] .. '#r' .. ARGV[2]
 local version = call('GET', V)
@@ -25,5 +25,7 @@ last = last and tonumber(string.match(last[1], '^%d+'))
 if last and last >= n then n = last + 1 end
 call('SET', to, fmt('%.0f', n))
 call('SET', V, ARGV[2])
+-- Whatever was before is not known.
+call('HSET', H, 'g', fmt('%.0f', n), 'run', ARGV[3])
 if last then call('XADD', L, fmt('%.0f-0', n), 'j', fmt('%.0f', last)) end
 return 1

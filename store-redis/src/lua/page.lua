@@ -1,9 +1,9 @@
 -- A page of live keys in byte order.
--- KEYS: 1 index, 2 meta, 3 expiries, 4 changelog, 5 version of the table.
+-- KEYS: 1 index, 2 meta, 3 expiries, 4 changelog, 5 version of the table, 6 head.
 -- ARGV: 1 least (as ZRANGE BYLEX takes it), 2 greatest, 3 how many, 4 how many to leave out first, 5 the table's tag.
 -- Returns the last key looked at, or false at the end, then the live keys; {-1} where REAP must come first, because
 -- expired keys would be counted.
-local I, M, X, L, V = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local I, M, X, L, V, H = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local call = redis.call
 local limit, skip = tonumber(ARGV[3]), tonumber(ARGV[4])
 local ks
@@ -45,6 +45,7 @@ for i = 1, n do
         local rev = string.format('%.0f', call('INCR', R))
         local r = redis.pcall('XADD', L, 'NOMKSTREAM', 'MAXLEN', '~', 10000, rev .. '-0', 'e', k)
         if type(r) == 'table' and r.err then call('DEL', L) end
+        if type(r) ~= 'string' then call('HSET', H, 'g', rev) end
       end
     end
   end

@@ -4,7 +4,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use redis::Value;
 use store_core::{
-    DatabaseConfig, DatabaseStatus, Error, ErrorKind, Key, ListOptions, Name, Namespace, Result,
+    Clock as _, DatabaseConfig, DatabaseStatus, Error, ErrorKind, Expiry, Key, ListOptions, Name, Namespace, Result,
+    SystemClock,
 };
 
 use super::{Table, Tables, eval, keys, missing};
@@ -100,8 +101,7 @@ impl Tables {
         let (stored, _) = self.configure("update", name, config).await?.ok_or_else(missing)?;
         // Who writes to a table that was opened with the old configuration no longer finds its counter.
         for table in self.tables_of(name).await? {
-            let mut open = eval(&OPEN, [&*table.keys.version, &*table.keys.log]);
-            open.arg(&table.keys.tag).arg(stored.version);
+            let open = self.open_call(&table, &stored).await?;
             self.connector.script(&OPEN, &open, Effect::Change).await?;
         }
         Ok(())
@@ -279,8 +279,6 @@ pub(crate) fn check_config(config: &DatabaseConfig) -> Result<()> {
     if let Some(name) = config.driver.keys().next() {
         return Err(Error::unsupported(format!("this driver has no setting `{name}`")));
     }
-    if config.default_ttl.is_some_and(|ttl| ttl.is_zero()) {
-        return Err(Error::invalid("default_ttl must be longer than zero"));
-    }
-    Ok(())
+    // Else no write of the database could succeed.
+    Expiry::Database.resolve(SystemClock.now(), config.default_ttl).map(drop)
 }

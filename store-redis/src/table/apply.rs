@@ -7,12 +7,15 @@ use std::time::Duration;
 use redis::{Cmd, Pipeline, Value};
 use store_core::{
     Condition, Counter, Deleted, Error, ErrorKind, Expiry, Key, Namespace, Op, Put, Remove, Result,
-    Written,
+    Revision, Written,
 };
 
+use super::counter::{self, Joined, Message, Turn, Waiter};
 use super::change::{Change, Done, check_once, millis};
 use super::meta::revision;
 use super::{MAX_BATCH, MAX_BATCH_BYTES, Opened, Table, Tables};
+use tokio::sync::oneshot;
+
 use crate::fault::{Effect, unexpected};
 use crate::link::Link;
 use crate::reply;
@@ -53,14 +56,87 @@ impl Tables {
     }
 
     pub(crate) async fn increment(
-        &self,
+        self: &Arc<Self>,
         ns: &Namespace,
         key: Key<'_>,
         delta: i64,
     ) -> Result<Counter> {
         let table = self.table(ns);
-        let change = Change::increment(key, delta);
-        let mut done = self.apply(&table, Mode::Each, std::slice::from_ref(&change)).await?;
+        let value = table.keys.value(key.as_str());
+        let lead = match self.counters.join(&value, delta) {
+            Joined::Leads(lead) => lead,
+            Joined::Waits(ticket) => match ticket.wait().await {
+                Turn::Done(done) => return done,
+                Turn::Lead(lead) => lead,
+            },
+        };
+        let (all, sum) = lead.take(delta);
+        if all.is_empty() {
+            return self.add(&table, key, delta, 1).await;
+        }
+        // Several callers wait for it: it goes on if one of them does not.
+        let (tables, key) = (Arc::clone(self), key.as_str().to_owned());
+        let (own, mine) = oneshot::channel();
+        tokio::spawn(async move {
+            tables.add_all(&table, &key, delta, own, all, sum).await;
+            drop(lead);
+        });
+        match mine.await {
+            Ok(Message::Done(done)) => done,
+            _ => Err(counter::cancelled()),
+        }
+    }
+
+    /// Adds for several callers at once, and tells each what it would have been told alone.
+    async fn add_all(
+        &self,
+        table: &Arc<Table>,
+        key: &str,
+        delta: i64,
+        own: oneshot::Sender<Message>,
+        others: Vec<Waiter>,
+        sum: i64,
+    ) {
+        let Ok(key) = Key::new(key) else {
+            return;
+        };
+        let own = Waiter { delta, answer: own };
+        let waiters: Vec<Waiter> = std::iter::once(own).chain(others).collect();
+        let count = waiters.len() as u64;
+        match self.add(table, key, sum, count).await {
+            Ok(last) => {
+                let mut value = last.value.wrapping_sub(sum);
+                let end = last.revision.map_or(0, Revision::sequence);
+                let first = end.saturating_sub(count - 1);
+                for (waiter, sequence) in waiters.into_iter().zip(first..) {
+                    value = value.wrapping_add(waiter.delta);
+                    waiter.tell(Ok(Counter::new(value, Some(revision(sequence)))));
+                }
+            }
+            // Together too much: some may fit.
+            Err(error) if error.kind() == ErrorKind::Overflow => {
+                for waiter in waiters {
+                    let done = self.add(table, key, waiter.delta, 1).await;
+                    waiter.tell(done);
+                }
+            }
+            Err(error) => {
+                for waiter in waiters {
+                    waiter.tell(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    async fn add(
+        &self,
+        table: &Arc<Table>,
+        key: Key<'_>,
+        delta: i64,
+        count: u64,
+    ) -> Result<Counter> {
+        let change = Change::increment(key, delta, count);
+        let mut done = self.apply(table, Mode::Each, std::slice::from_ref(&change)).await?;
         match done.pop().ok_or_else(unexpected)?? {
             Done::Counted(sequence, value) => Ok(Counter::new(value, Some(revision(sequence)))),
             _ => Err(unexpected()),
@@ -180,7 +256,8 @@ impl Tables {
             };
             check_len(&opened, changes)?;
             let link = self.connector.link().await?;
-            let seed = opened.generation.load(Ordering::Relaxed) != link.generation;
+            let is_new = opened.generation.load(Ordering::Relaxed) != link.generation;
+            let seed = if is_new { &*link.run } else { "" };
             let call = Call { tables: self, table, opened: &opened, mode, seed, changes };
             let answer = reply::array(call.run(&link).await?)?;
             if matches!(answer[..], [Value::Int(-1)]) {
@@ -218,7 +295,7 @@ struct Call<'a> {
     table: &'a Table,
     opened: &'a Opened,
     mode: Mode,
-    seed: bool,
+    seed: &'a str,
     changes: &'a [Change<'a>],
 }
 
@@ -288,11 +365,11 @@ impl Call<'_> {
         let (table, opened, changes) = (self.table, self.opened, self.changes);
         let weight: usize = changes.iter().map(|c| c.weight() + table.keys.tag.len() + 64).sum();
         let mut command = Cmd::with_capacity(12 + 8 * changes.len(), 512 + weight);
-        command.arg("EVALSHA").arg(&APPLY.sha).arg(5 + changes.len());
+        command.arg("EVALSHA").arg(&APPLY.sha).arg(6 + changes.len());
         for key in &table.keys.all()[..4] {
             command.arg(key);
         }
-        command.arg(&opened.counter);
+        command.arg(&table.keys.head).arg(&opened.counter);
         for change in changes {
             command.arg(table.keys.value(change.key.as_str()));
         }
@@ -303,7 +380,7 @@ impl Call<'_> {
         };
         let default = opened.default_ttl;
         let ttl = default.map_or(String::new(), |ttl: Duration| millis(ttl).to_string());
-        command.arg(mode).arg(if self.seed { "1" } else { "" }).arg(ttl);
+        command.arg(mode).arg(self.seed).arg(ttl);
         for (change, stage) in changes.iter().zip(stages) {
             change.write(&mut command, stage.as_deref(), default);
         }

@@ -74,9 +74,11 @@ impl<'a> Change<'a> {
         Ok(Self { expiry: encode(expiry)?, ..bare })
     }
 
-    pub(crate) fn increment(key: Key<'a>, delta: i64) -> Self {
+    /// The sum of so many increments.
+    pub(crate) fn increment(key: Key<'a>, delta: i64, count: u64) -> Self {
         let bare = Self::bare(Kind::Increment, key, &Condition::Any);
-        Self { value: Cow::Owned(delta.to_string().into_bytes()), ..bare }
+        let value = Cow::Owned(delta.to_string().into_bytes());
+        Self { value, metadata: count.to_string(), ..bare }
     }
 
     pub(crate) fn of(op: &'a Op<'a>) -> Result<Self> {

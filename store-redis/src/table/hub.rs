@@ -53,6 +53,15 @@ struct Inner {
     running: AtomicBool,
 }
 
+/// Where a table stands when its watch begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Begun {
+    /// The last revision.
+    pub(super) last: u64,
+    /// The last one that removed a record without a word in the changelog.
+    pub(super) forgotten: u64,
+}
+
 /// One watched table.
 #[derive(Debug)]
 struct Feed {
@@ -73,8 +82,8 @@ impl Hub {
         }))
     }
 
-    /// Makes the changelog of a table if there is none. Returns the last revision.
-    pub(super) async fn begin(&self, table: &Table) -> Result<u64> {
+    /// Makes the changelog of a table if there is none, and tells where it stands.
+    pub(super) async fn begin(&self, table: &Table) -> Result<Begun> {
         self.0.begin(table).await
     }
 
@@ -114,11 +123,17 @@ impl Hub {
 }
 
 impl Inner {
-    async fn begin(&self, table: &Table) -> Result<u64> {
-        let mut command = eval(&FEED, [&*table.keys.log, &*table.keys.version]);
+    async fn begin(&self, table: &Table) -> Result<Begun> {
+        let keys = &table.keys;
+        let mut command = eval(&FEED, [&*keys.log, &*keys.version, &*keys.head]);
         command.arg(&table.keys.tag).arg(self.connector.config().watch_keep.as_secs().max(2));
         let answer = self.connector.script(&FEED, &command, Effect::Change).await?;
-        reply::number(reply::bytes(&answer)?).ok_or_else(unexpected)
+        let answer = reply::array(answer)?;
+        let [last, forgotten] = &answer[..] else {
+            return Err(unexpected());
+        };
+        let number = |value| reply::number(reply::bytes(value)?).ok_or_else(unexpected);
+        Ok(Begun { last: number(last)?, forgotten: number(forgotten)? })
     }
 
     /// Sees to it that the blocked connection soon waits for a new feed too. Without the right to wake it, it does so by itself.
@@ -200,8 +215,8 @@ impl Inner {
     }
 
     async fn restart(&self, feed: &Feed) -> Result<()> {
-        let last = self.begin(&feed.table).await?;
-        feed.last.store(last, Ordering::Relaxed);
+        let begun = self.begin(&feed.table).await?;
+        feed.last.store(begun.last, Ordering::Relaxed);
         // Nobody may be there any more.
         let _ = feed.sender.send(Note::Lost);
         Ok(())

@@ -7,6 +7,7 @@
 //! | `{db/table}#m` | hash | key -> `revision expiry metadata` |
 //! | `{db/table}#x` | sorted set | key -> expiry in ms |
 //! | `{db/table}#l` | stream | the latest changes, while somebody watches |
+//! | `{db/table}#h` | hash | `g`: the last removal that is not in the log; `run`: the server's run that the revision is of |
 //! | `{db/table}#v` | string | the version of the database's configuration |
 //! | `{db/table}#r<version>` | string | the last revision |
 //! | `{db/table}~<id>` | string | a large value on its way, for a minute |
@@ -30,6 +31,7 @@ pub(crate) struct Keys {
     pub(crate) expiries: String,
     pub(crate) log: String,
     pub(crate) version: String,
+    pub(crate) head: String,
 }
 
 impl Keys {
@@ -44,6 +46,7 @@ impl Keys {
             expiries: part("x"),
             log: part("l"),
             version: part("v"),
+            head: part("h"),
             tag,
         }
     }
@@ -60,9 +63,9 @@ impl Keys {
         format!("{}#r{version}", self.tag)
     }
 
-    /// Index, metadata, expiries, log and version: what most scripts take.
-    pub(crate) fn all(&self) -> [&str; 5] {
-        [&self.index, &self.meta, &self.expiries, &self.log, &self.version]
+    /// Index, metadata, expiries, log, version and head: what most scripts take.
+    pub(crate) fn all(&self) -> [&str; 6] {
+        [&self.index, &self.meta, &self.expiries, &self.log, &self.version, &self.head]
     }
 }
 

@@ -63,7 +63,8 @@ impl Tables {
         }
         let table = self.table(ns);
         let mut skip = if o.cursor.is_some() { 0 } else { o.offset };
-        let after = after.as_deref().max(o.start_after.as_deref());
+        // With a cursor the start does not count.
+        let after = after.as_deref().or(o.start_after.as_deref());
         let mut range = Range::new(&o.prefix, after);
         let mut keys = Vec::with_capacity(o.limit.min(CHUNK));
         let mut chunks = 0;

@@ -3,6 +3,7 @@
 mod admin;
 mod apply;
 mod change;
+mod counter;
 mod feed;
 mod hub;
 mod keys;
@@ -45,6 +46,7 @@ pub(crate) struct Tables {
     owner: u64,
     tables: Mutex<HashMap<Namespace, Arc<Table>>>,
     hub: Hub,
+    counters: Arc<counter::Counters>,
     /// Tells waiting values apart.
     staged: AtomicU64,
 }
@@ -76,6 +78,7 @@ impl Tables {
             owner: Namespace::unique_owner(),
             tables: Mutex::default(),
             hub: Hub::new(Arc::clone(&connector)),
+            counters: Arc::default(),
             staged: AtomicU64::new(unique()),
             connector,
         }
@@ -146,8 +149,7 @@ impl Tables {
             };
             // Before, so that no table is ever open and unknown; and after, in case that the database was deleted in between.
             self.connector.command(&register, Effect::Change).await?;
-            let mut open = eval(&OPEN, [&*table.keys.version, &*table.keys.log]);
-            open.arg(&table.keys.tag).arg(stored.version);
+            let open = self.open_call(table, &stored).await?;
             let done = self.connector.script(&OPEN, &open, Effect::Change).await?;
             if reply::int(&done)? == 0 {
                 continue;
@@ -166,6 +168,15 @@ impl Tables {
             return Ok(Some(opened));
         }
         Err(Error::new(ErrorKind::Unavailable, "the database is being changed all the time"))
+    }
+
+    /// The call of the script that opens a table.
+    async fn open_call(&self, table: &Table, stored: &admin::Stored) -> Result<Cmd> {
+        let link = self.connector.link().await?;
+        let keys = &table.keys;
+        let mut open = eval(&OPEN, [&*keys.version, &*keys.log, &*keys.head]);
+        open.arg(&keys.tag).arg(stored.version).arg(&link.run);
+        Ok(open)
     }
 
     async fn create_on_demand(&self, database: &Name) -> Result<admin::Stored> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
+use redis::Value;
 use store_core::{
     Cursor, Error, ErrorKind, Event, EventStream, Key, ListOptions, Namespace, Record, Result,
     Revision, Scope, Start, WatchOptions,
@@ -12,10 +13,11 @@ use store_core::{
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use super::feed::{Entry, Kind};
-use super::hub::{Note, sequence};
-use super::meta::revision;
+use super::hub::{Begun, Note, sequence};
+use super::meta::{Meta, revision};
 use super::{Table, Tables};
-use crate::fault::Effect;
+use crate::fault::{Effect, unexpected};
+use crate::reply;
 
 /// How many records or changes are taken at a time.
 const CHUNK: usize = 256;
@@ -52,8 +54,8 @@ impl Tables {
         o: WatchOptions,
     ) -> Result<EventStream> {
         let table = self.table(ns);
-        let now = self.hub.begin(&table).await?;
-        let notes = self.hub.join(&table, now).await;
+        let begun = self.hub.begin(&table).await?;
+        let notes = self.hub.join(&table, begun.last).await;
         let mut watcher = Watcher {
             tables: Arc::clone(self),
             table,
@@ -61,12 +63,12 @@ impl Tables {
             notes,
             phase: Phase::Snapshot(None),
             ready: VecDeque::new(),
-            last: now,
+            last: begun.last,
             ahead: HashMap::new(),
         };
         match o.start {
             Start::Changes => watcher.phase = Phase::CatchUp { synced: false },
-            Start::After(after) => watcher.resume(after, now).await?,
+            Start::After(after) => watcher.resume(after, begun).await?,
             _ => {}
         }
         let next = |mut watcher: Watcher| async { Some((watcher.next().await?, watcher)) };
@@ -75,22 +77,85 @@ impl Tables {
 }
 
 impl Watcher {
-    /// Goes on after a revision if the changelog has all that came after it.
-    async fn resume(&mut self, after: Revision, now: u64) -> Result<()> {
-        let known = match sequence(after) {
-            Some(after) if after == now => true,
-            Some(after) if after < now => {
-                let first = self.entries(after, 1).await?;
-                first.first().is_some_and(|first| first.follows(after))
-            }
-            _ => false,
+    /// Goes on after a revision if it can be known what came after it.
+    async fn resume(&mut self, after: Revision, begun: Begun) -> Result<()> {
+        let Some(after) = sequence(after).filter(|&after| after <= begun.last) else {
+            self.ready.push_back(Event::Resync);
+            return Ok(());
         };
-        if known {
-            self.last = after.sequence();
+        let first = self.entries(after, 1).await?;
+        let is_logged = match first.first() {
+            Some(first) => first.follows(after),
+            None => after == begun.last,
+        };
+        if is_logged {
+            self.last = after;
             self.phase = Phase::CatchUp { synced: true };
+        } else if begun.forgotten <= after
+            && first.first().is_some_and(|first| matches!(first.kind, Kind::Begin))
+        {
+            // The changelog began later, and until then nothing was removed: the records themselves tell what was written.
+            self.rebuild(after).await?;
         } else {
             self.ready.push_back(Event::Resync);
         }
+        Ok(())
+    }
+
+    /// What happened after a revision, as far as it can still be seen in the records, and the removals from the changelog.
+    async fn rebuild(&mut self, after: u64) -> Result<()> {
+        let mut events = Vec::new();
+        let mut cursor = 0;
+        loop {
+            let mut command = redis::cmd("HSCAN");
+            command.arg(&self.table.keys.meta).arg(cursor).arg("COUNT").arg(1000);
+            let answer = self.tables.connector.command(&command, Effect::Read).await?;
+            let [next, items] =
+                <[Value; 2]>::try_from(reply::array(answer)?).map_err(|_| unexpected())?;
+            let mut names = Vec::new();
+            for pair in reply::array(items)?.chunks_exact(2) {
+                let sequence = Meta::parse(reply::bytes(&pair[1])?)?.sequence;
+                let name = String::from_utf8(reply::bytes(&pair[0])?.to_vec());
+                let name = name.map_err(|_| reply::not_utf8())?;
+                if sequence > after && self.scope.matches(&name) {
+                    names.push(name);
+                }
+            }
+            let keys = names.iter().map(Key::new).collect::<Result<Vec<_>>>()?;
+            for read in self.tables.read_all(&self.table, &keys).await {
+                let Some(record) = read? else { continue };
+                let sequence = record.revision().map_or(0, Revision::sequence);
+                // What was written later comes as a change.
+                if sequence > after && sequence <= self.last {
+                    events.push((sequence, Event::Put(record)));
+                }
+            }
+            cursor = reply::number(reply::bytes(&next)?).ok_or_else(unexpected)?;
+            if cursor == 0u64 {
+                break;
+            }
+        }
+        let (mut seen, last) = (after, self.last);
+        loop {
+            let entries = self.entries(seen, CHUNK).await?;
+            for entry in entries.iter().filter(|entry| entry.sequence <= last) {
+                if let Kind::Gone { .. } = entry.kind
+                    && let Some(event) = self.event(entry, &mut std::iter::empty())
+                {
+                    events.push((entry.sequence, event));
+                }
+            }
+            match entries.last() {
+                Some(entry) if entry.sequence < self.last => seen = entry.sequence,
+                _ => break,
+            }
+        }
+        // A snapshot finds a record once, a scan of a hash may find it twice.
+        events.sort_by_key(|(sequence, _)| *sequence);
+        events.dedup_by_key(|(sequence, _)| *sequence);
+        self.ready.extend(events.into_iter().map(|(_, event)| event));
+        self.ready.push_back(Event::Synced { revision: Some(revision(self.last)) });
+        self.phase = Phase::CatchUp { synced: false };
         Ok(())
     }
 
@@ -125,7 +190,7 @@ impl Watcher {
     async fn advance(&mut self) -> Result<()> {
         match &self.phase {
             Phase::Begin => {
-                self.last = self.tables.hub.begin(&self.table).await?;
+                self.last = self.tables.hub.begin(&self.table).await?.last;
                 self.ahead.clear();
                 self.ready.push_back(Event::Resync);
                 self.phase = Phase::Snapshot(None);
