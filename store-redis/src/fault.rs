@@ -25,9 +25,7 @@ pub(crate) fn fault(error: RedisError, effect: Effect) -> Error {
         Kind::InvalidClientConfig => {
             return Error::config("the connection is configured wrongly").with_source(error);
         }
-        Kind::Io if error.is_timeout() => {
-            (ErrorKind::Timeout, "the server did not answer in time")
-        }
+        Kind::Io if error.is_timeout() => (ErrorKind::Timeout, "the server did not answer in time"),
         Kind::Io | Kind::Parse | Kind::ClusterConnectionNotFound => {
             (ErrorKind::Unavailable, "the connection was lost")
         }

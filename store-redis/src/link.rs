@@ -43,6 +43,8 @@ pub(crate) struct Link {
     pub(crate) generation: u64,
     /// The run of the server, as far as it told.
     pub(crate) run: String,
+    /// The server's version before the first dot.
+    pub(crate) major: u32,
 }
 
 impl Connector {
@@ -144,8 +146,13 @@ impl Connector {
 
     async fn attempt(&self) -> Result<Link> {
         let mut link = self.dial(Some(self.config.timeout)).await?;
-        if let Some(run) = self.prepare(&link).await? {
-            link.run = run;
+        let info = self.prepare(&link).await?;
+        if let Some(run) = field(&info, "run_id") {
+            run.clone_into(&mut link.run);
+        }
+        let version = field(&info, "redis_version").and_then(|version| version.split('.').next());
+        if let Some(major) = version.and_then(|major| major.parse().ok()) {
+            link.major = major;
         }
         Ok(link)
     }
@@ -178,7 +185,7 @@ impl Connector {
         let generation = self.generations.fetch_add(1, Ordering::Relaxed);
         // Until the server tells: one that no other connection has.
         let run = format!("{:x}-{generation}", self.unique);
-        Ok(Link { connection, dead, generation, run })
+        Ok(Link { connection, dead, generation, run, major: 7 })
     }
 
     fn unreachable(&self, error: redis::RedisError) -> Error {
@@ -190,8 +197,8 @@ impl Connector {
         Error::new(ErrorKind::Unavailable, format!("no connection to {server}")).with_source(error)
     }
 
-    /// Loads the scripts and looks at how the server is set up. Returns the name of its run.
-    async fn prepare(&self, link: &Link) -> Result<Option<String>> {
+    /// Loads the scripts and looks at how the server is set up. Returns what it says of itself.
+    async fn prepare(&self, link: &Link) -> Result<String> {
         let mut pipe = Pipeline::new();
         for script in script::all() {
             pipe.add_command(load(script));
@@ -210,7 +217,7 @@ impl Connector {
             }
         }
         self.judge(&info);
-        Ok(field(&info, "run_id").map(str::to_owned))
+        Ok(info)
     }
 
     fn judge(&self, info: &str) {
@@ -399,9 +406,10 @@ fn build(info: ConnectionInfo, config: &Config) -> redis::RedisResult<Client> {
     // The application's provider, if it chose one before.
     let _chosen = rustls::crypto::ring::default_provider().install_default();
     let pem = |text: &String| text.clone().into_bytes();
-    let client_tls = config.tls_cert.as_ref().zip(config.tls_key.as_ref()).map(|(cert, key)| {
-        redis::ClientTlsConfig { client_cert: pem(cert), client_key: pem(key) }
-    });
+    let client_tls =
+        config.tls_cert.as_ref().zip(config.tls_key.as_ref()).map(|(cert, key)| {
+            redis::ClientTlsConfig { client_cert: pem(cert), client_key: pem(key) }
+        });
     let certificates =
         redis::TlsCertificates { client_tls, root_cert: config.tls_ca.as_ref().map(pem) };
     Client::build_with_tls(info, certificates)

@@ -1,15 +1,14 @@
 //! The layout `plain`: values at keys that other programs know, and nothing else.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{Cmd, Pipeline, Value};
 use store_core::options::Expires;
 use store_core::{
-    Capability, Clock as _, Condition, Counter, Cursor, Deleted,
-    Error, ErrorKind, Expiry, Feature, Key, ListOptions, Namespace, Order, Page, Put,
-    ReadOptions, Record, Remove, Result, SystemClock, Timestamp, U64Page, Written,
+    Capability, Clock as _, Condition, Counter, Cursor, Deleted, Error, ErrorKind, Expiry, Feature,
+    Key, ListOptions, Name, Namespace, Order, Page, Put, ReadOptions, Record, Remove, Result,
+    SystemClock, Timestamp, U64Page, Written,
 };
 
 use crate::fault::{Effect, corrupt, unexpected};
@@ -58,9 +57,11 @@ impl Plain {
             capability = capability.with(Feature::Tables);
         }
         capability.expiry_lateness = Duration::from_millis(1);
-        capability.alphabet = Some(
-            "keys, tables and databases are joined as the template says: choose them so that no two give the same text",
-        );
+        if !self.template.is_injective() {
+            capability.alphabet = Some(
+                "the names of database, table and key are joined as the template says: choose them so that no two give the same text",
+            );
+        }
         capability
     }
 
@@ -117,22 +118,26 @@ impl Plain {
         keys: &[Key<'_>],
     ) -> Result<Vec<Result<Option<Record>>>> {
         let prefix = self.prefix(ns)?;
+        // Before Redis 7.0 only the time that is left can be had, and is no instant to the millisecond.
+        let exact = self.connector.link().await?.major >= 7;
         let mut pipe = Pipeline::with_capacity(2 * keys.len());
         pipe.atomic();
         for key in keys {
             let key = format!("{prefix}{key}");
             pipe.cmd("GET").arg(&key);
-            pipe.cmd("PTTL").arg(&key);
+            pipe.cmd(if exact { "PEXPIRETIME" } else { "PTTL" }).arg(&key);
         }
         let before = SystemClock.now();
         let mut answers = self.connector.together(&pipe).await?.into_iter();
         let mut records = Vec::with_capacity(keys.len());
         for key in keys {
             let value = answers.next().ok_or_else(unexpected)?;
-            let left = reply::int(&answers.next().ok_or_else(unexpected)?)?;
-            let expires = u64::try_from(left)
-                .ok()
-                .and_then(|left| before.checked_add(Duration::from_millis(left)));
+            let time = u64::try_from(reply::int(&answers.next().ok_or_else(unexpected)?)?).ok();
+            let expires = match time {
+                Some(at) if exact => Timestamp::from_millis(at),
+                Some(left) => before.checked_add(Duration::from_millis(left)),
+                None => None,
+            };
             records.push(record(*key, value, expires).map_err(|error| error.with_key(key)));
         }
         Ok(records)
@@ -263,8 +268,9 @@ impl Plain {
             if chunk.iter().all(|remove| remove.condition.is_any()) {
                 match self.delete_chunk(ns, chunk).await {
                     Ok(done) => answers.extend(done),
-                    Err(error) => answers
-                        .extend(chunk.iter().map(|r| Err(error.clone().with_key(r.key)))),
+                    Err(error) => {
+                        answers.extend(chunk.iter().map(|r| Err(error.clone().with_key(r.key))))
+                    }
                 }
                 continue;
             }
@@ -326,37 +332,46 @@ impl Plain {
         Ok(Counter::new(reply::number(&value).ok_or_else(unexpected)?, None))
     }
 
-    /// Keys in the server's order, one of its pages or several. A key may come twice.
+    /// Keys in the server's order; within one answer of the server in byte order. A key may come twice.
     pub(crate) async fn list(&self, ns: &Namespace, o: &ListOptions) -> Result<Page<String>> {
+        self.connector.open()?;
         if o.order != Order::Any {
             return Err(Error::lacks(Feature::ByteOrder));
         }
-        if o.offset > 0 {
-            return Err(Error::unsupported(
-                "the layout `plain` has no stable order in which an offset would mean anything",
-            ));
-        }
+        let mut place = match &o.cursor {
+            None => Place::default(),
+            Some(cursor) => Place::parse(&cursor.open(ns, CURSOR)?)?,
+        };
         if o.limit == 0 {
             return Ok(Page::default());
         }
-        let mut cursor = match &o.cursor {
-            None => 0,
-            Some(cursor) => {
-                reply::number(&cursor.open(ns, CURSOR)?).ok_or_else(|| {
-                    Error::invalid("not a cursor of this store")
-                })?
-            }
-        };
-        let mut keys = BTreeSet::new();
+        let mut skip = if o.cursor.is_some() { 0 } else { o.offset };
+        let start = o.start_after.as_deref().filter(|_| o.cursor.is_none());
+        let mut keys: Vec<String> = Vec::new();
         loop {
-            let (next, found) = self.scan_once(ns, cursor, o.limit.min(COUNT), o).await?;
-            keys.extend(found.into_iter().filter(|key| o.matches(key)));
-            cursor = next;
-            // Whole answers of the server: its cursor cannot stop within one.
-            if cursor == 0 || keys.len() >= o.limit {
-                let next =
-                    (cursor != 0).then(|| Cursor::new(ns, CURSOR, cursor.to_string().as_bytes()));
-                return Ok(Page::new(keys.into_iter().collect(), next));
+            let (next, mut found) = self.scan_once(ns, place.cursor, COUNT, &o.prefix).await?;
+            found.sort_unstable();
+            found.dedup();
+            let begin = place.resume(&found);
+            for (at, key) in found.iter().enumerate().skip(begin) {
+                if !key.ends_with(&*o.suffix) || start.is_some_and(|start| &**key <= start) {
+                    continue;
+                }
+                if skip > 0 {
+                    skip -= 1;
+                } else if keys.len() < o.limit {
+                    keys.push(key.clone());
+                } else {
+                    let place = Place { cursor: place.cursor, seen: at, sum: sum(&found[..at]) };
+                    return Ok(Page::new(keys, Some(place.cursor(ns))));
+                }
+            }
+            if next == 0 {
+                return Ok(Page::new(keys, None));
+            }
+            place = Place { cursor: next, ..Place::default() };
+            if keys.len() >= o.limit {
+                return Ok(Page::new(keys, Some(place.cursor(ns))));
             }
         }
     }
@@ -366,12 +381,12 @@ impl Plain {
         ns: &Namespace,
         cursor: u64,
         count: usize,
-        o: &ListOptions,
+        start: &str,
     ) -> Result<(u64, Vec<String>)> {
         let prefix = self.prefix(ns)?;
-        let pattern = format!("{}*", escape_glob(&(prefix.clone() + &o.prefix)));
+        let pattern = format!("{}*", escape_glob(&(prefix.clone() + start)));
         let mut command = redis::cmd("SCAN");
-        command.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(count.max(100));
+        command.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(count);
         command.arg("TYPE").arg("string");
         let answer = reply::array(self.connector.command(&command, Effect::Read).await?)?;
         let [next, items] = <[Value; 2]>::try_from(answer).map_err(|_| unexpected())?;
@@ -410,26 +425,49 @@ impl Plain {
         cursor: u64,
         limit: usize,
     ) -> Result<U64Page> {
-        let all = ListOptions::default();
-        let (next, keys) = self.scan_once(ns, cursor, limit.min(COUNT), &all).await?;
+        let (next, keys) = self.scan_once(ns, cursor, limit.clamp(10, COUNT), "").await?;
         Ok(U64Page::new(keys, (next != 0).then_some(next)))
     }
 
-    pub(crate) fn no_databases<T>() -> Result<T> {
-        Err(Error::lacks(Feature::Databases))
+    pub(crate) fn lacks<T>(&self, feature: Feature) -> Result<T> {
+        self.connector.open()?;
+        Err(Error::lacks(feature))
     }
 
-    /// Deletes the values at a table's keys. Where a template does not tell tables apart these are not one table's alone: refused.
-    pub(crate) async fn delete_table(&self, ns: &Namespace) -> Result<()> {
-        if !self.template.has_table() || ns.table().is_empty() {
-            return Err(Error::unsupported(
-                "in this layout the keys of the table cannot be told from others",
-            ));
+    /// The only table, where databases have no others and it can be told what belongs to one.
+    fn only_table(&self, database: &Name) -> Result<Namespace> {
+        self.connector.open()?;
+        if self.template.is_injective() {
+            return Ok(Namespace::root(database.clone()));
         }
-        let all = ListOptions::default();
+        Err(Error::unsupported("with this template the keys of a database cannot be told from others"))
+    }
+
+    pub(crate) async fn list_tables(&self, name: &Name) -> Result<Vec<String>> {
+        let ns = self.only_table(name)?;
         let mut cursor = 0;
         loop {
-            let (next, keys) = self.scan_once(ns, cursor, COUNT, &all).await?;
+            let (next, keys) = self.scan_once(&ns, cursor, COUNT, "").await?;
+            if !keys.is_empty() {
+                return Ok(vec![String::new()]);
+            }
+            if next == 0 {
+                return Ok(Vec::new());
+            }
+            cursor = next;
+        }
+    }
+
+    pub(crate) async fn empty_database(&self, name: &Name) -> Result<()> {
+        self.delete_table(&self.only_table(name)?).await
+    }
+
+    /// Deletes the values at a table's keys, where it can be told which those are.
+    pub(crate) async fn delete_table(&self, ns: &Namespace) -> Result<()> {
+        self.only_table(ns.database())?;
+        let mut cursor = 0;
+        loop {
+            let (next, keys) = self.scan_once(ns, cursor, COUNT, "").await?;
             let removes: Vec<_> =
                 keys.iter().filter_map(|key| Some(Remove::new(Key::new(key).ok()?))).collect();
             for done in self.delete_many(ns, removes).await {
@@ -441,6 +479,47 @@ impl Plain {
             }
         }
     }
+}
+
+/// Where a listing goes on: at a cursor of the server, after some of what it answers there.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    cursor: u64,
+    seen: usize,
+    /// What was seen; if it is not there as it was, all of it is shown again.
+    sum: u64,
+}
+
+impl Place {
+    fn parse(bytes: &[u8]) -> Result<Self> {
+        let wrong = || Error::invalid("not a cursor of this store");
+        let numbers = bytes.split(|&byte| byte == b' ').map(reply::number::<u64>);
+        let numbers = numbers.collect::<Option<Vec<u64>>>().ok_or_else(wrong)?;
+        let [cursor, seen, sum] = numbers[..] else {
+            return Err(wrong());
+        };
+        Ok(Self { cursor, seen: usize::try_from(seen).map_err(|_| wrong())?, sum })
+    }
+
+    fn cursor(self, ns: &Namespace) -> Cursor {
+        Cursor::new(ns, CURSOR, format!("{} {} {}", self.cursor, self.seen, self.sum).as_bytes())
+    }
+
+    /// How many of these keys were shown already.
+    fn resume(&self, found: &[String]) -> usize {
+        match found.get(..self.seen) {
+            Some(seen) if sum(seen) == self.sum => self.seen,
+            _ => 0,
+        }
+    }
+}
+
+/// A number that tells lists of keys apart, the same in every process.
+fn sum(keys: &[String]) -> u64 {
+    let bytes = keys.iter().flat_map(|key| key.bytes().chain([0]));
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }
 
 fn record(key: Key<'_>, value: Value, expires: Option<Timestamp>) -> Result<Option<Record>> {

@@ -150,7 +150,7 @@ impl Store for Redis {
     async fn atomic(&self, ns: &Namespace, ops: Vec<Op<'_>>) -> Result<Vec<Written>> {
         match &self.0 {
             Inner::Table(tables) => tables.atomic(ns, ops).await,
-            Inner::Plain(_) => Err(Error::lacks(Feature::AtomicBatch)),
+            Inner::Plain(plain) => plain.lacks(Feature::AtomicBatch),
         }
     }
 
@@ -169,7 +169,7 @@ impl Store for Redis {
     async fn watch(&self, ns: &Namespace, o: WatchOptions) -> Result<EventStream> {
         match &self.0 {
             Inner::Table(tables) => tables.watch(ns, o).await,
-            Inner::Plain(_) => Err(Error::lacks(Feature::Watch)),
+            Inner::Plain(plain) => plain.lacks(Feature::Watch),
         }
     }
 
@@ -207,7 +207,7 @@ macro_rules! managed {
     ($self:ident.$call:ident($($argument:expr),*)) => {
         match &$self.0 {
             Inner::Table(tables) => tables.$call($($argument),*).await,
-            Inner::Plain(_) => Plain::no_databases(),
+            Inner::Plain(plain) => plain.lacks(Feature::Databases),
         }
     };
 }
@@ -227,7 +227,7 @@ impl StoreAdmin for Redis {
     }
 
     async fn empty_database(&self, name: &Name) -> Result<()> {
-        managed!(self.empty_database(name))
+        either!(self.empty_database(name))
     }
 
     async fn list_databases(&self) -> Result<Vec<Name>> {
@@ -239,7 +239,7 @@ impl StoreAdmin for Redis {
     }
 
     async fn list_tables(&self, name: &Name) -> Result<Vec<String>> {
-        managed!(self.list_tables(name))
+        either!(self.list_tables(name))
     }
 
     async fn delete_table(&self, ns: &Namespace) -> Result<()> {

@@ -60,6 +60,20 @@ impl Template {
         self.0.iter().map(part).collect()
     }
 
+    /// Whether two different addresses never have the same key.
+    pub(crate) fn is_injective(&self) -> bool {
+        // A database's name ends where another letter than those of such names comes; a table's may be anything.
+        let ends = |text: &str| {
+            text.starts_with(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-')))
+        };
+        let names = self.0.iter().enumerate().all(|(at, part)| match part {
+            Part::Text(_) => true,
+            Part::Database => matches!(self.0.get(at + 1), Some(Part::Text(text)) if ends(text)),
+            Part::Table => false,
+        });
+        names && self.0.contains(&Part::Database)
+    }
+
     /// Whether a database has tables.
     pub(crate) fn has_table(&self) -> bool {
         self.0.contains(&Part::Table)

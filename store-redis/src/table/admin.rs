@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use redis::Value;
 use store_core::{
-    Clock as _, DatabaseConfig, DatabaseStatus, Error, ErrorKind, Expiry, Key, ListOptions, Name, Namespace, Result,
-    SystemClock,
+    Clock as _, DatabaseConfig, DatabaseStatus, Error, ErrorKind, Expiry, Key, ListOptions, Name,
+    Namespace, Result, SystemClock,
 };
 
 use super::{Table, Tables, eval, keys, missing};
@@ -268,7 +268,9 @@ pub(crate) fn check_config(config: &DatabaseConfig) -> Result<()> {
         return refuse("keep versions of a record (history)");
     }
     if config.max_records.is_some() || config.max_bytes.is_some() || config.when_full.is_some() {
-        return refuse("limit a database (max_records, max_bytes, when_full); the server has maxmemory");
+        return refuse(
+            "limit a database (max_records, max_bytes, when_full); the server has maxmemory",
+        );
     }
     if config.storage.is_some() {
         return refuse("choose where the server keeps data (storage)");

@@ -10,8 +10,8 @@ use store_core::{
     Revision, Written,
 };
 
-use super::counter::{self, Joined, Message, Turn, Waiter};
 use super::change::{Change, Done, check_once, millis};
+use super::counter::{self, Joined, Message, Turn, Waiter};
 use super::meta::revision;
 use super::{MAX_BATCH, MAX_BATCH_BYTES, Opened, Table, Tables};
 use tokio::sync::oneshot;
@@ -219,9 +219,8 @@ impl Tables {
                 Err(error) if error.kind() == ErrorKind::TooLarge && batch.len() > 1 => {
                     for (place, change) in places.into_iter().zip(&batch) {
                         let one = self.apply(&table, Mode::Each, std::slice::from_ref(change));
-                        answers[place] = one.await.and_then(|mut done| {
-                            done.pop().ok_or_else(unexpected)?
-                        });
+                        answers[place] =
+                            one.await.and_then(|mut done| done.pop().ok_or_else(unexpected)?);
                     }
                 }
                 Err(error) => {
@@ -301,9 +300,8 @@ struct Call<'a> {
 
 impl Call<'_> {
     async fn run(&self, link: &Link) -> Result<Value> {
-        let stage = |change: &Change<'_>| {
-            change.staged().map(|_| self.tables.stage_key(self.table))
-        };
+        let stage =
+            |change: &Change<'_>| change.staged().map(|_| self.tables.stage_key(self.table));
         let stages: Vec<Option<String>> = self.changes.iter().map(stage).collect();
         let command = self.command(&stages);
         let replicas = self.tables.connector.config().wait_replicas;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use redis::{Cmd, Value};
 use store_core::options::Expires;
 use store_core::{
-    Clock as _, Condition, Error, ErrorKind, Expiry, Key, Op, Put, Remove, Result,
-    Revision, SystemClock,
+    Clock as _, Condition, Error, ErrorKind, Expiry, Key, Op, Put, Remove, Result, Revision,
+    SystemClock,
 };
 
 use super::meta::{json, revision};
@@ -172,9 +172,7 @@ impl<'a> Change<'a> {
         to.arg(kind).arg(self.key.as_str());
         match self.condition {
             Condition::Absent => to.arg("a").arg(""),
-            Condition::Revision(held) if held.incarnation() == 0 => {
-                to.arg(held.sequence()).arg("")
-            }
+            Condition::Revision(held) if held.incarnation() == 0 => to.arg(held.sequence()).arg(""),
             // Of another store: it matches nothing here.
             Condition::Revision(_) => to.arg("-").arg(""),
             Condition::Value(value) => to.arg("v").arg(&value[..]),

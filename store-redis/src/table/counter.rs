@@ -167,8 +167,11 @@ mod tests {
     async fn the_lead_is_never_lost() {
         let counters = Arc::new(Counters::default());
         let lead = leads(counters.join("k", 1));
-        let (gone, late, last) =
-            (waits(counters.join("k", 1)), waits(counters.join("k", 2)), waits(counters.join("k", 3)));
+        let (gone, late, last) = (
+            waits(counters.join("k", 1)),
+            waits(counters.join("k", 2)),
+            waits(counters.join("k", 3)),
+        );
         drop(gone);
         drop(lead);
         // `late` has the lead, and goes away without having seen it.

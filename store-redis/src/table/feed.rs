@@ -17,10 +17,18 @@ pub(super) struct Entry {
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
     /// A record was written; with the record, if it is small.
-    Put { key: String, record: Option<Record> },
-    Gone { key: String, why: Gone },
+    Put {
+        key: String,
+        record: Option<Record>,
+    },
+    Gone {
+        key: String,
+        why: Gone,
+    },
     /// The numbers go on here after this one.
-    Jump { from: u64 },
+    Jump {
+        from: u64,
+    },
     /// The log begins here: what came before is not known.
     Begin,
 }

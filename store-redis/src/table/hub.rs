@@ -242,8 +242,8 @@ fn streams(answer: Value) -> Result<Vec<(Vec<u8>, Value)>> {
         answer => reply::array(answer)?
             .into_iter()
             .map(|stream| {
-                let [name, entries] = <[Value; 2]>::try_from(reply::array(stream)?)
-                    .map_err(|_| unexpected())?;
+                let [name, entries] =
+                    <[Value; 2]>::try_from(reply::array(stream)?).map_err(|_| unexpected())?;
                 pair(&name, entries)
             })
             .collect(),

@@ -1,10 +1,10 @@
 //! Records, read.
 
 use redis::{Pipeline, Value};
+use store_core::Clock as _;
 use store_core::{
     Error, Feature, Key, Namespace, ReadOptions, Record, Result, SystemClock, Timestamp,
 };
-use store_core::Clock as _;
 
 use super::meta::{self, Meta};
 use super::{Table, Tables};

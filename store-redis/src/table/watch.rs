@@ -41,7 +41,9 @@ enum Phase {
     /// Showing present records after a key; what is newer than `last` comes as a change.
     Snapshot(Option<Cursor>),
     /// Reading the changelog; then it is in sync with it.
-    CatchUp { synced: bool },
+    CatchUp {
+        synced: bool,
+    },
     /// Following.
     Live,
     Ended,

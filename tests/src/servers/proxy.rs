@@ -1,7 +1,7 @@
 //! A TCP proxy that can be disturbed: what a bad network does, when a test wants it.
 
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -118,7 +118,8 @@ impl Shared {
             };
             let _ = (client.set_nodelay(true), server.set_nodelay(true));
             self.accepted.fetch_add(1, Ordering::Relaxed);
-            let copies = (client.try_clone(), server.try_clone(), client.try_clone(), server.try_clone());
+            let copies =
+                (client.try_clone(), server.try_clone(), client.try_clone(), server.try_clone());
             let (Ok(c1), Ok(s1), Ok(c2), Ok(s2)) = copies else {
                 continue;
             };

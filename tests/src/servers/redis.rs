@@ -4,8 +4,8 @@
 
 use std::fmt;
 use std::fs;
-use std::net::{TcpListener, TcpStream};
 use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -44,8 +44,12 @@ impl Server {
         let options = options.iter().map(|&option| option.to_owned()).collect();
         // Between the choice of a port and the server's use of it another process may take it.
         for _ in 0..5 {
-            let mut server =
-                Self { child: None, dir: dir.clone(), port: free_port(), options: Vec::clone(&options) };
+            let mut server = Self {
+                child: None,
+                dir: dir.clone(),
+                port: free_port(),
+                options: Vec::clone(&options),
+            };
             if server.spawn() {
                 return server;
             }
@@ -142,7 +146,8 @@ impl Server {
 
     fn spawn(&mut self) -> bool {
         let binary = binary();
-        let log = fs::OpenOptions::new().create(true).append(true).open(self.dir.join("log")).unwrap();
+        let log =
+            fs::OpenOptions::new().create(true).append(true).open(self.dir.join("log")).unwrap();
         let port = self.port.to_string();
         let child = Command::new(&binary)
             .args(["--port", &port, "--bind", "127.0.0.1", "--dir"])
