@@ -2,6 +2,7 @@
 
 pub mod fuzz;
 pub mod memory;
+pub mod mutants;
 pub mod redis;
 pub mod servers;
 
