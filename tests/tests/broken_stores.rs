@@ -1,6 +1,8 @@
 //! The proof that the conformance suite bites: a sound store behind wrappers passes everything, one that is broken in any one way
 //! fails the case that is about it.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
