@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use parking_lot::RwLock;
 use store_core::{
-    Clock as _, DatabaseConfig, Error, ErrorKind, Namespace, Result, Storage, SystemClock, WhenFull,
+    DatabaseConfig, Error, ErrorKind, Expiry, Namespace, Result, Storage, Timestamp, WhenFull,
 };
 
 use crate::core::Core;
@@ -116,7 +116,7 @@ impl State {
     }
 
     /// Creates it, unless it exists.
-    pub(crate) fn create(&self, config: &DatabaseConfig, now: SystemTime) -> Result<()> {
+    pub(crate) fn create(&self, config: &DatabaseConfig, now: Timestamp) -> Result<()> {
         let mut setting = self.config.write();
         if self.exists() {
             if setting.config == *config {
@@ -127,19 +127,19 @@ impl State {
                 "the database exists with another configuration; update it instead",
             ));
         }
-        check(config)?;
+        check(config, now)?;
         self.set(&mut setting, config);
-        setting.created = Some(now);
+        setting.created = Some(now.to_system());
         self.exists.store(true, Ordering::Release);
         Ok(())
     }
 
-    pub(crate) fn update(&self, config: &DatabaseConfig) -> Result<()> {
+    pub(crate) fn update(&self, config: &DatabaseConfig, now: Timestamp) -> Result<()> {
         let mut setting = self.config.write();
         if !self.exists() {
             return Err(missing());
         }
-        check(config)?;
+        check(config, now)?;
         self.set(&mut setting, config);
         Ok(())
     }
@@ -156,9 +156,7 @@ impl State {
         let store = |to: &AtomicU64, value: Option<u64>| {
             to.store(value.unwrap_or(NONE), Ordering::Relaxed);
         };
-        // Rounded up, as every expiry is: the shortest default is a millisecond, not nothing.
-        let ttl = config.default_ttl.map(|ttl| ttl.as_nanos().div_ceil(1_000_000));
-        let ttl = ttl.map(|ms| u64::try_from(ms).unwrap_or(NONE - 1));
+        let ttl = config.default_ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(NONE - 1));
         store(&self.default_ttl_ms, ttl);
         store(&self.max_records, config.max_records);
         store(&self.max_bytes, config.max_bytes);
@@ -264,7 +262,7 @@ pub(crate) fn missing() -> Error {
 }
 
 /// Refuses what a store in memory cannot honour.
-fn check(config: &DatabaseConfig) -> Result<()> {
+fn check(config: &DatabaseConfig, now: Timestamp) -> Result<()> {
     if config.storage == Some(Storage::File) {
         return Err(Error::unsupported("this driver keeps everything in memory (storage)"));
     }
@@ -274,15 +272,7 @@ fn check(config: &DatabaseConfig) -> Result<()> {
     if let Some(name) = config.driver.keys().next() {
         return Err(Error::unsupported(format!("this driver has no setting `{name}`")));
     }
-    if let Some(ttl) = config.default_ttl {
-        if ttl.is_zero() {
-            return Err(Error::invalid("default_ttl must be longer than zero"));
-        }
-        // Else no write of the database could succeed.
-        if SystemClock.now().checked_add(ttl).is_none() {
-            return Err(Error::invalid("default_ttl leads beyond the year 9999"));
-        }
-    }
+    Expiry::Database.resolve(now, config.default_ttl)?;
     if config.history == Some(0) {
         return Err(Error::invalid("history counts the present version: at least 1"));
     }

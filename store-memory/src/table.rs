@@ -530,10 +530,11 @@ impl Table {
     fn bury(&self, shard: &mut Shard, hash: u64, key: &str, why: Gone) -> Option<Record> {
         let record = shard.remove(hash, key)?;
         self.index.remove(key);
-        self.feed.gone(&self.core, key, why);
         let versions = shard.drop_versions(key).unwrap_or_default();
         let bytes: usize = versions.iter().chain([&record]).map(Record::footprint).sum();
         self.state.shrink(1, (bytes + OVERHEAD) as u64);
+        // Last: who has seen the event finds the record counted out.
+        self.feed.gone(&self.core, key, why);
         Some(record)
     }
 

@@ -1,8 +1,13 @@
 //! What the suites and benchmarks of this crate share; and the documents whose code is tested.
 
+#[cfg(feature = "suites")]
 pub mod fuzz;
+#[cfg(feature = "suites")]
 pub mod memory;
+#[cfg(feature = "suites")]
 pub mod mutants;
+pub mod redis;
+pub mod servers;
 
 #[cfg(doctest)]
 mod documents {
