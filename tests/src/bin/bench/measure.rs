@@ -94,7 +94,7 @@ pub(crate) struct Effort {
 impl Effort {
     pub(crate) fn of(quick: bool) -> Self {
         if quick {
-            Self { rounds: 5, slice: Duration::from_millis(40), retries: 1 }
+            Self { rounds: 5, slice: Duration::from_millis(25), retries: 1 }
         } else {
             Self { rounds: 9, slice: Duration::from_millis(120), retries: 3 }
         }
