@@ -6,6 +6,8 @@ pub mod fuzz;
 pub mod memory;
 #[cfg(feature = "suites")]
 pub mod mutants;
+pub mod redis;
+pub mod servers;
 
 #[cfg(doctest)]
 mod documents {

@@ -11,8 +11,8 @@ pub(super) fn cases() -> Vec<Case> {
             for one in t.read_many(&["k", "l"]).await {
                 shut(one, "read_many")?;
             }
-            shut(t.list().await, "list")?;
-            shut(t.scan().await, "scan")?;
+            shut(cx.list(&t).await, "list")?;
+            shut(cx.scan(&t).await, "scan")?;
             shut(t.list().any_order().await, "list in any order")
         }),
         case("close/writes", "a closed store refuses to write").run(|cx| async move {
@@ -67,7 +67,7 @@ pub(super) fn cases() -> Vec<Case> {
                 shut(admin.delete(&name).await, "delete")?;
                 shut(admin.empty(&name).await, "empty")?;
                 shut(admin.status(&name).await, "status")?;
-                shut(admin.delete_table(&name, "t").await, "delete_table")
+                shut(admin.delete_table(&name, cx.table()?.name()).await, "delete_table")
             },
         ),
         case("close/ping", "a closed store does not answer a ping").run(|cx| async move {

@@ -99,6 +99,7 @@ fn by_revision() -> Vec<Case> {
             "a write with the present revision succeeds, with a past one it conflicts",
         )
         .proves(F::IfRevision)
+        .needs([F::Revisions])
         .run(|cx| async move {
             let t = cx.table()?;
             // A layout without revisions is asked with a made-up one, which it must refuse.
@@ -386,7 +387,7 @@ fn on_others() -> Vec<Case> {
             Ok(())
         }),
         case("cas/update-retries", "`update` sees what others wrote in between")
-            .needs([F::Create, F::IfRevision])
+            .needs([F::KeepExpiry, F::Create, F::IfRevision])
             .run(|cx| async move {
                 let t = cx.table()?;
                 t.write("k", "1").await?;
