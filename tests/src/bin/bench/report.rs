@@ -111,3 +111,54 @@ pub(crate) fn short(value: f64) -> String {
         _ => format!("{value:.2}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(case: &str, peer_name: &'static str, ratio: f64) -> Row {
+        Row {
+            case: case.into(),
+            ours: 1234.5678,
+            peer: 1.0,
+            peer_name,
+            ratio,
+            spread: None,
+            lost: None,
+            bar: 1.2,
+            unit: "op/s",
+        }
+    }
+
+    #[test]
+    fn the_worst_row_decides_a_bar() {
+        let rows = [
+            row("read/1-task", "a", 3.0),
+            row("read/2-tasks", "a", 1.1),
+            row("read/1-task", "b", 1.2),
+            row("write", "a", 1.2),
+        ];
+        assert_eq!(bars(&rows), (2, 3));
+    }
+
+    #[test]
+    fn a_line_of_json_has_just_the_documented_fields() {
+        let mut out = Vec::new();
+        json(&mut out, "memory", &[row("read/1-task", "a", 0.123_456)]).unwrap();
+        let line: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        let expected = json!({
+            "suite": "memory", "case": "read/1-task", "ours": 1235.0, "peer": 1.0,
+            "peer_name": "a", "ratio": 0.1235, "bar": 1.2, "unit": "op/s",
+        });
+        assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn figures_stay_short() {
+        for (value, text) in
+            [(0.0, "0.00"), (25.94, "25.9"), (848.2, "848"), (22_400.0, "22k"), (3.25e6, "3.25M")]
+        {
+            assert_eq!(short(value), text);
+        }
+    }
+}
