@@ -280,7 +280,12 @@ impl Connector {
         effect: Effect,
     ) -> Result<Value> {
         let link = self.link().await?;
-        link.script(script, command, effect).await
+        match link.script(script, command, effect).await {
+            Err(_) if effect == Effect::Read && !link.is_alive() => {
+                self.link().await?.script(script, command, effect).await
+            }
+            answer => answer,
+        }
     }
 }
 

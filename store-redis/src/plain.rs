@@ -128,7 +128,18 @@ impl Plain {
             pipe.cmd(if exact { "PEXPIRETIME" } else { "PTTL" }).arg(&key);
         }
         let before = SystemClock.now();
-        let mut answers = self.connector.together(&pipe).await?.into_iter();
+        let answers = match self.connector.together(&pipe).await {
+            // A server whose memory is full takes no transaction.
+            Err(error) if error.kind() == ErrorKind::Full => {
+                let mut loose = Pipeline::with_capacity(pipe.len());
+                for command in pipe.cmd_iter() {
+                    loose.add_command(command.clone());
+                }
+                self.connector.pipeline(&loose, Effect::Read).await?
+            }
+            answers => answers?,
+        };
+        let mut answers = answers.into_iter();
         let mut records = Vec::with_capacity(keys.len());
         for key in keys {
             let value = answers.next().ok_or_else(unexpected)?;

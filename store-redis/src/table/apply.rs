@@ -245,6 +245,7 @@ impl Tables {
             return Ok(Vec::new());
         }
         let create = changes.iter().any(Change::creates);
+        let mut is_fresh = table.opened.read().is_none();
         for _ in 0..16 {
             let Some(opened) = self.open(table, create).await? else {
                 let absent = changes.iter().map(Change::on_absent);
@@ -253,7 +254,15 @@ impl Tables {
                     Mode::Atomic => absent.map(|done| done.map(Ok)).collect(),
                 };
             };
-            check_len(&opened, changes)?;
+            if let Err(error) = check_len(&opened, changes) {
+                // By a configuration that may be old.
+                if is_fresh {
+                    return Err(error);
+                }
+                table.forget(&opened);
+                is_fresh = true;
+                continue;
+            }
             let link = self.connector.link().await?;
             let is_new = opened.generation.load(Ordering::Relaxed) != link.generation;
             let seed = if is_new { &*link.run } else { "" };
@@ -261,6 +270,7 @@ impl Tables {
             let answer = reply::array(call.run(&link).await?)?;
             if matches!(answer[..], [Value::Int(-1)]) {
                 table.forget(&opened);
+                is_fresh = true;
                 continue;
             }
             opened.generation.store(link.generation, Ordering::Relaxed);
