@@ -70,7 +70,7 @@ impl Plain {
         if !ns.table().is_empty() && !self.template.has_table() {
             return Err(Error::lacks(Feature::Tables));
         }
-        Ok(self.connector.config().prefix.clone() + &self.template.prefix(ns))
+        Ok(self.connector.config().key_prefix.clone() + &self.template.prefix(ns))
     }
 
     fn key(&self, ns: &Namespace, key: Key<'_>) -> Result<String> {
@@ -280,7 +280,8 @@ impl Plain {
                 match self.delete_chunk(ns, chunk).await {
                     Ok(done) => answers.extend(done),
                     Err(error) => {
-                        answers.extend(chunk.iter().map(|r| Err(error.clone().with_key(r.key))))
+                        let failed = |remove: &Remove<'_>| Err(error.clone().with_key(remove.key));
+                        answers.extend(chunk.iter().map(failed));
                     }
                 }
                 continue;

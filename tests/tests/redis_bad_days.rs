@@ -159,7 +159,7 @@ async fn a_server_that_says_nothing_is_a_timeout_and_the_next_call_connects_anew
     let server = Server::start();
     let proxy = Proxy::to(server.port());
     let patience = Duration::from_millis(300);
-    let (_redis, table) = open(config(proxy.port()).with_timeout(patience)).await;
+    let (_redis, table) = open(config(proxy.port()).with_answer_timeout(patience)).await;
     table.write("k", "v").await.unwrap();
     let before = proxy.accepted();
     proxy.set(Way::Silent);
@@ -285,7 +285,7 @@ async fn a_replica_serves_reads_and_refuses_writes() {
     let (_second, careful) = open(config(primary.port()).with_wait_replicas(1)).await;
     careful.write("k", "both").await.unwrap();
     assert_eq!(value(&copy, "k").await.as_deref(), Some(&b"both"[..]));
-    let two = config(primary.port()).with_wait_replicas(2).with_timeout(Duration::from_millis(400));
+    let two = config(primary.port()).with_wait_replicas(2).with_answer_timeout(Duration::from_millis(400));
     let (_third, strict) = open(two).await;
     let error = strict.write("k", "all").await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unavailable, Outcome::Unknown));
@@ -407,7 +407,7 @@ async fn expiry_is_an_event_in_time_among_very_many_other_expiring_keys() {
 #[tokio::test]
 async fn the_io_thread_and_a_prefix_change_nothing_else() {
     let server = Server::start();
-    let config = config(server.port()).with_io_thread(true).with_prefix("shop:");
+    let config = config(server.port()).with_io_thread(true).with_key_prefix("shop:");
     let (redis, table) = open(config).await;
     table.write("k", "v").await.unwrap();
     assert_eq!(server.command(&["GET", "shop:{app/t}:k"]), "$1\r\nv");

@@ -327,7 +327,7 @@ impl Call<'_> {
         let staged = pipe.len();
         pipe.add_command(command.clone());
         if replicas > 0 {
-            let patience = self.tables.connector.config().timeout / 2;
+            let patience = self.tables.connector.config().answer_timeout / 2;
             pipe.cmd("WAIT").arg(replicas).arg(patience.as_millis() as u64);
         }
         let mut answers = link.send(&pipe, 0, pipe.len(), Effect::Change).await?;
@@ -363,7 +363,7 @@ impl Call<'_> {
         if replicas == 0 {
             return Ok(Vec::new());
         }
-        let patience = self.tables.connector.config().timeout / 2;
+        let patience = self.tables.connector.config().answer_timeout / 2;
         let mut wait = redis::cmd("WAIT");
         wait.arg(replicas).arg(patience.as_millis() as u64);
         Ok(vec![link.command(&wait, Effect::Change).await?])
