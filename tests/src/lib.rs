@@ -1,7 +1,10 @@
 //! What the suites and benchmarks of this crate share; and the documents whose code is tested.
 
+#[cfg(feature = "suites")]
 pub mod fuzz;
+#[cfg(feature = "suites")]
 pub mod memory;
+#[cfg(feature = "suites")]
 pub mod mutants;
 pub mod redis;
 pub mod servers;

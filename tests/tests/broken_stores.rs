@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use store_core::conformance::{Options, Report, Status, Target, catalogue, run_blocking};
+use store_core::conformance::{
+    Options, Report, Status, Target, capability_table, catalogue, run_blocking,
+};
 use store_core::{Feature, StoreAdmin};
 use tests::memory::MemoryTarget;
-use tests::mutants::{Broken, Less, MUTANTS, Mutant, MutantTarget};
+use tests::mutants::{Broken, Less, MUTANTS, Mutant, MutantTarget, SharedTarget};
 
 fn topic(id: &str) -> String {
     format!("{}/", id.split('/').next().unwrap())
@@ -151,4 +153,57 @@ fn every_expectation_is_about_a_case_that_there_is() {
     }
     let names: BTreeSet<_> = MUTANTS.iter().map(|mutant| mutant.name).collect();
     assert_eq!(names.len(), MUTANTS.len());
+}
+
+#[test]
+fn store_objects_on_one_backend_pass_what_is_about_several() {
+    let options = || Options::default().with_only(["shared/"]);
+    let report = run_blocking(SharedTarget { honest: true }, options());
+    assert!(report.is_green(), "{report}");
+    assert!(report.count(Status::Passed) >= 15, "{report}");
+
+    let report = run_blocking(SharedTarget { honest: false }, options());
+    for id in ["shared/second-store-sees", "shared/restart", "capability/shared"] {
+        assert!(report.failures().iter().any(|failure| failure == id), "{id}: {report}");
+    }
+}
+
+#[test]
+fn a_declared_feature_that_cannot_be_shown_is_not_believed() {
+    let target = MutantTarget::new("shared, it says", |inner| inner)
+        .with_capability(MemoryTarget.capability().with(Feature::Shared));
+    let report = run_blocking(target, Options::default().with_only(["shared/"]));
+    assert_eq!(report.failures(), ["capability/shared"], "{report}");
+}
+
+#[test]
+fn a_report_is_readable_by_people_and_machines() {
+    let options = Options::default().with_only(["read/", "cas/create"]);
+    let report = run_blocking(MutantTarget::new("memory", |inner| inner), options);
+    let text = report.to_string();
+    assert!(text.contains("read ") && text.contains("15 passed"), "{text}");
+    let back: Report = serde_json::from_str(&report.to_json()).unwrap();
+    assert_eq!(back.to_string(), text);
+
+    let table = capability_table(&[report.clone(), back]);
+    assert!(table.starts_with("| | memory | memory |\n|---|:---:|:---:|\n"), "{table}");
+    assert!(table.contains("| write only if absent | yes | yes |"), "{table}");
+    assert!(table.contains("| tables | ? | ? |"), "what was not looked at is not claimed: {table}");
+    let widths: BTreeSet<_> = table.lines().map(|line| line.matches('|').count()).collect();
+    assert_eq!(widths, BTreeSet::from([4]));
+}
+
+#[test]
+fn the_state_machine_shows_the_shortest_sequence_that_fails() {
+    let named = MUTANTS.iter().find(|mutant| mutant.name == "counts garbage as zero").unwrap();
+    let options = || Options::default().with_only(["model/batches"]).with_seed(7);
+    let runs = [0, 1].map(|_| {
+        let report = run_blocking(MutantTarget::new(named.name, named.make), options());
+        report.cases[0].why.clone()
+    });
+    assert!(runs[0].contains("with seed 7") && runs[0].contains("Increment"), "{}", runs[0]);
+    // One write of what is no number, and one increment.
+    assert!(runs[0].lines().count() <= 5, "{}", runs[0]);
+    let steps = |why: &str| why.lines().skip_while(|line| !line.contains("with seed")).count();
+    assert_eq!(steps(&runs[0]), steps(&runs[1]), "the same seed finds the same");
 }

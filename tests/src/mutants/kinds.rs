@@ -145,7 +145,7 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "keeps the old expiry on a rewrite",
         expiry::KeepsOld::wrap,
-        &["expiry/rewrite-clears-it"],
+        &["expiry/rewrite-clears-it", "model/expiry"],
     ),
     mutant(
         "expires early",
@@ -160,7 +160,11 @@ pub const MUTANTS: &[Mutant] = &[
         expiry::LosesMetadata::wrap,
         &["set-expiry/keeps-the-rest"],
     ),
-    mutant("lists in no order", lists::Unordered::wrap, &["list/byte-order", "scan/byte-order"]),
+    mutant(
+        "lists in no order",
+        lists::Unordered::wrap,
+        &["list/byte-order", "scan/byte-order", "model/records"],
+    ),
     mutant("slices before it filters", lists::OffsetFirst::wrap, &["list/offset-after-filter"]),
     mutant("repeats a key on the next page", lists::Repeats::wrap, &["page/add-up"]),
     mutant(
@@ -203,7 +207,11 @@ pub const MUTANTS: &[Mutant] = &[
         &["close/ends-watches"],
     ),
     mutant("loses concurrent increments", counters::ReadThenWrite::wrap, &["counter/race-total"]),
-    mutant("counts garbage as zero", counters::GarbageIsZero::wrap, &["counter/not-a-number"]),
+    mutant(
+        "counts garbage as zero",
+        counters::GarbageIsZero::wrap,
+        &["counter/not-a-number", "model/batches"],
+    ),
     mutant(
         "wraps counters around",
         counters::Wraps::wrap,
