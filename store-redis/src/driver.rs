@@ -42,7 +42,11 @@ const OPTIONS: &[OptionSpec] = &[
     ),
     OptionSpec::new("key_prefix", "text", "what every key of the server begins with; nothing"),
     OptionSpec::new("connect_timeout", "duration", "the longest to connect; 800ms"),
-    OptionSpec::new("answer_timeout", "duration", "the longest that the server may take to answer; 2s"),
+    OptionSpec::new(
+        "answer_timeout",
+        "duration",
+        "the longest that the server may take to answer; 2s",
+    ),
     OptionSpec::new("io_thread", "on/off", "a thread of its own for the connection; off"),
     OptionSpec::new("wait_replicas", "number", "replicas that must have a change; 0"),
     OptionSpec::new(

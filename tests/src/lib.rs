@@ -6,6 +6,7 @@ pub mod fuzz;
 pub mod memory;
 #[cfg(feature = "suites")]
 pub mod mutants;
+#[cfg(feature = "suites")]
 pub mod redis;
 pub mod servers;
 

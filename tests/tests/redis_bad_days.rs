@@ -285,7 +285,9 @@ async fn a_replica_serves_reads_and_refuses_writes() {
     let (_second, careful) = open(config(primary.port()).with_wait_replicas(1)).await;
     careful.write("k", "both").await.unwrap();
     assert_eq!(value(&copy, "k").await.as_deref(), Some(&b"both"[..]));
-    let two = config(primary.port()).with_wait_replicas(2).with_answer_timeout(Duration::from_millis(400));
+    let two = config(primary.port())
+        .with_wait_replicas(2)
+        .with_answer_timeout(Duration::from_millis(400));
     let (_third, strict) = open(two).await;
     let error = strict.write("k", "all").await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unavailable, Outcome::Unknown));

@@ -124,7 +124,8 @@ impl Server {
         stream.set_read_timeout(Some(PATIENCE))?;
         let mut request = format!("*{}\r\n", parts.len());
         for part in parts {
-            request.push_str(&format!("${}\r\n{part}\r\n", part.len()));
+            let length = part.len();
+            request.extend(["$", &length.to_string(), "\r\n", part, "\r\n"]);
         }
         request.push_str("*1\r\n$4\r\nQUIT\r\n");
         stream.write_all(request.as_bytes())?;
