@@ -8,6 +8,7 @@ pub mod memory;
 pub mod mutants;
 #[cfg(feature = "suites")]
 pub mod redis;
+#[cfg(feature = "suites")]
 pub mod servers;
 
 #[cfg(doctest)]
