@@ -1,1 +1,3 @@
 //! What the suites and benchmarks of this crate share.
+
+pub mod servers;

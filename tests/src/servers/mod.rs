@@ -1,0 +1,3 @@
+//! Real servers as child processes.
+
+pub mod nats;
