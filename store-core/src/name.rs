@@ -132,6 +132,12 @@ impl<'a> Key<'a> {
     pub fn as_str(self) -> &'a str {
         self.0
     }
+
+    /// The key's bytes.
+    #[inline]
+    pub fn as_bytes(self) -> &'a [u8] {
+        self.0.as_bytes()
+    }
 }
 
 impl AsRef<str> for Key<'_> {

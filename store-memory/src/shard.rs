@@ -36,14 +36,14 @@ pub(crate) fn is_expired(record: &Record, now: Timestamp) -> bool {
 
 impl Shard {
     #[inline]
-    pub(crate) fn find(&self, hash: u64, key: &str) -> Option<&Record> {
-        self.records.find(hash, |record| record.key_bytes() == key.as_bytes())
+    pub(crate) fn find(&self, hash: u64, key: &[u8]) -> Option<&Record> {
+        self.records.find(hash, |record| record.key_bytes() == key)
     }
 
     /// The record in its place, to be changed there. Its expiry and key must stay the same.
     #[inline]
-    pub(crate) fn find_mut(&mut self, hash: u64, key: &str) -> Option<&mut Record> {
-        self.records.find_mut(hash, |record| record.key_bytes() == key.as_bytes())
+    pub(crate) fn find_mut(&mut self, hash: u64, key: &[u8]) -> Option<&mut Record> {
+        self.records.find_mut(hash, |record| record.key_bytes() == key)
     }
 
     /// Puts a record in place of the one with its key, or beside the others, which is told to `born`. Returns the one that was there, and the new
@@ -87,6 +87,12 @@ impl Shard {
             self.timers.live -= 1;
         }
         Some(record)
+    }
+
+    /// Whether any record has an expiry.
+    #[inline]
+    pub(crate) fn has_expiries(&self) -> bool {
+        self.timers.live > 0
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -191,5 +197,49 @@ impl Timers {
         }
         self.heap.push(Reverse((new, hash)));
         Some(new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use store_core::Key;
+
+    use super::*;
+
+    /// A key that is refreshed, or deleted and created, for ever must not leave a timer behind each time.
+    #[test]
+    fn timers_do_not_pile_up() {
+        let hasher = RandomState::default();
+        let mut shard = Shard::default();
+        let start = Timestamp::from_millis(1_000_000).unwrap();
+        let hash = hash(&hasher, "k");
+        for round in 0..10_000_u64 {
+            // Ever sooner, so that each write needs a timer of its own; and now and then a delete.
+            let at = start.checked_add(Duration::from_millis(20_000 - round)).unwrap();
+            let record = Record::builder(Key::new("k").unwrap(), "v").expires(Some(at)).build();
+            shard.put(&hasher, hash, record, |_| {});
+            if round % 3 == 0 {
+                shard.remove(hash, "k");
+            }
+        }
+        assert!(shard.timers.heap.len() < 200, "{} timers", shard.timers.heap.len());
+        assert_eq!(shard.timers.live, shard.len());
+    }
+
+    #[test]
+    fn a_refreshed_record_is_due_at_its_new_time_only() {
+        let hasher = RandomState::default();
+        let mut shard = Shard::default();
+        let at = |ms| Timestamp::from_millis(ms).unwrap();
+        let hash = hash(&hasher, "k");
+        for ms in [100, 900] {
+            let record = Record::builder(Key::new("k").unwrap(), "v").expires(Some(at(ms)));
+            shard.put(&hasher, hash, record.build(), |_| {});
+        }
+        assert_eq!(shard.due(&hasher, at(500), 10), []);
+        assert_eq!(shard.next_due(), Some(at(900)));
+        assert_eq!(shard.due(&hasher, at(900), 10), [(hash, "k".to_owned())]);
     }
 }

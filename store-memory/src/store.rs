@@ -90,6 +90,13 @@ impl Memory {
             return database;
         }
         let mut databases = self.0.databases.write();
+        // Names that were only asked for do not pile up.
+        if databases.len().is_power_of_two() && databases.len() >= 1024 {
+            databases.retain(|_, database| {
+                database.prune();
+                Arc::strong_count(database) > 1 || !database.is_unused()
+            });
+        }
         let made = || Arc::new(Database::new());
         Arc::clone(databases.entry(name.clone()).or_insert_with(made))
     }
@@ -138,7 +145,7 @@ impl Memory {
                 "there is no such database, and this store does not create one by a write (auto_create)",
             ));
         };
-        let created = table.state().create(config, self.0.core.now().to_system());
+        let created = table.state().create(config, self.0.core.now());
         match created {
             // Somebody else was first.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
@@ -333,13 +340,13 @@ impl Store for Memory {
 impl StoreAdmin for Memory {
     async fn create_database(&self, name: &Name, config: &DatabaseConfig) -> Result<()> {
         self.0.core.open()?;
-        self.get_or_make(name).state.create(config, self.0.core.now().to_system())
+        self.get_or_make(name).state.create(config, self.0.core.now())
     }
 
     async fn update_database(&self, name: &Name, config: &DatabaseConfig) -> Result<()> {
         self.0.core.open()?;
         let database = self.get(name).ok_or_else(missing)?;
-        database.state.update(config)?;
+        database.state.update(config, self.0.core.now())?;
         if database.state.evicts() {
             let entries = database.tables().iter().flat_map(|(_, table)| table.entries()).collect();
             database.state.queue.rebuild(&database.state, entries);

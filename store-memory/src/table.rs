@@ -101,7 +101,7 @@ impl Table {
     pub(crate) fn read(&self, key: Key<'_>) -> Option<Record> {
         let hash = self.hash(key);
         let shard = self.shard(hash)?.read();
-        let record = shard.find(hash, key.as_str())?;
+        let record = shard.find(hash, key.as_bytes())?;
         if record.expires().is_some() && is_expired(record, self.core.now()) {
             return None;
         }
@@ -118,7 +118,7 @@ impl Table {
             return Vec::new();
         };
         let shard = shard.read();
-        match shard.find(hash, key.as_str()) {
+        match shard.find(hash, key.as_bytes()) {
             Some(now) if !is_expired(now, self.core.now()) => {
                 shard.versions(key.as_str()).chain([now]).cloned().collect()
             }
@@ -161,8 +161,7 @@ impl Table {
     /// Shows live records that pass the filters, in order of their keys, until told to stop. Not a snapshot: each record is as it
     /// is when its turn comes.
     fn visit(&self, o: &ListOptions, after: Option<&str>, mut more: impl FnMut(&Record) -> bool) {
-        let start = o.start_after.as_deref();
-        let mut last: Option<CompactString> = after.max(start).map(Into::into);
+        let mut last: Option<CompactString> = after.or(o.start_after.as_deref()).map(Into::into);
         let now = self.core.now();
         let mut keys = Vec::new();
         let mut chunk = 128;
@@ -177,7 +176,7 @@ impl Table {
                     return;
                 };
                 let shard = shard.read();
-                let Some(record) = shard.find(hash, key) else {
+                let Some(record) = shard.find(hash, key.as_bytes()) else {
                     continue;
                 };
                 if !is_expired(record, now) && !more(record) {
@@ -201,7 +200,8 @@ impl Table {
         };
         let mut page = U64Page::default();
         let mut from = cursor;
-        for shard in &shards[(cursor >> 58) as usize..] {
+        let first = cursor >> (u64::BITS - SHARDS.ilog2());
+        for shard in &shards[first as usize..] {
             let shard = shard.0.read();
             let live = shard.iter().filter(|record| !is_expired(record, now));
             let mut keys: Vec<(u64, &str)> = live
@@ -211,7 +211,7 @@ impl Table {
             keys.sort_unstable();
             for (at, key) in keys {
                 // Keys of one hash stay on one page: the cursor cannot stop between them.
-                if page.keys.len() >= limit && at != from {
+                if page.keys.len() >= limit.max(1) && at != from {
                     page.next = Some(at);
                     return page;
                 }
@@ -251,7 +251,7 @@ impl Table {
             return absent();
         };
         let mut shard = shard.write();
-        let Some(record) = self.live(&mut shard, hash, key, self.core.now()) else {
+        let Some(record) = self.live(&mut shard, hash, key.as_bytes(), self.core.now()) else {
             return absent();
         };
         remove.condition.check(Some(record))?;
@@ -283,7 +283,7 @@ impl Table {
         };
         let (revision, old) = {
             let mut shard = shard.write();
-            let Some(held) = self.live(&mut shard, hash, key.as_str(), now) else {
+            let Some(held) = self.live(&mut shard, hash, key.as_bytes(), now) else {
                 return absent();
             };
             let draft = self.draft(hash, held.to_builder().build(), expiry, now)?;
@@ -301,9 +301,9 @@ impl Table {
         let (value, revision, old) = {
             let mut shard = self.shard_or_make(hash).write();
             self.exists()?;
-            self.live(&mut shard, hash, key.as_str(), now);
+            self.live(&mut shard, hash, key.as_bytes(), now);
             let keeps_history = self.state.history() > 1;
-            let held = shard.find_mut(hash, key.as_str());
+            let held = shard.find_mut(hash, key.as_bytes());
             let value = Counter::next(held.as_deref().map(Record::value), delta)?;
             let text = digits.format(value).as_bytes();
             // The common case: nobody else holds the record, and the number has as many digits as before.
@@ -315,7 +315,7 @@ impl Table {
                 (value, self.feed.put(&self.core, held, expires, now), None)
             } else {
                 self.check_len(text.len())?;
-                let record = match shard.find(hash, key.as_str()) {
+                let record = match shard.find(hash, key.as_bytes()) {
                     Some(held) => held.to_builder().value(text).build(),
                     None => Record::builder(key, text).build(),
                 };
@@ -353,7 +353,7 @@ impl Table {
         }
         let (mut births, mut bytes) = (0, 0);
         for Step { hash, op, draft } in &steps {
-            let current = self.live(locked.shard(*hash), *hash, op.key().as_str(), now);
+            let current = self.live(locked.shard(*hash), *hash, op.key().as_bytes(), now);
             op.condition().check(current).map_err(|error| error.with_key(op.key()))?;
             if let Some(draft) = draft {
                 let room = Room::of(current, &draft.record);
@@ -370,7 +370,7 @@ impl Table {
             let shard = locked.shard(hash);
             written.push(match (draft, op) {
                 (Some(draft), _) => {
-                    let room = Room::of(shard.find(hash, draft.record.key()), &draft.record);
+                    let room = Room::of(shard.find(hash, draft.record.key_bytes()), &draft.record);
                     self.state.shrink(0, room.less);
                     let (revision, before) = self.place(shard, draft, now);
                     old.extend(before);
@@ -461,13 +461,16 @@ impl Table {
         &self,
         shard: &'s mut Shard,
         hash: u64,
-        key: &str,
+        key: &[u8],
         now: Timestamp,
     ) -> Option<&'s Record> {
-        let expires = shard.find(hash, key)?.expires();
-        if expires.is_some_and(|at| at <= now) {
-            self.bury(shard, hash, key, Gone::Expired);
-            return None;
+        if shard.has_expiries() {
+            let held = shard.find(hash, key)?;
+            if is_expired(held, now) {
+                let key = held.key().to_owned();
+                self.bury(shard, hash, &key, Gone::Expired);
+                return None;
+            }
         }
         shard.find(hash, key)
     }
@@ -482,7 +485,7 @@ impl Table {
         condition: &Condition<'_>,
         now: Timestamp,
     ) -> Result<(Revision, Option<Record>)> {
-        let current = self.live(shard, draft.hash, draft.record.key(), now);
+        let current = self.live(shard, draft.hash, draft.record.key_bytes(), now);
         condition.check(current)?;
         let room = Room::of(current, &draft.record);
         if room.less > 0 {
@@ -499,7 +502,7 @@ impl Table {
         let Draft { hash, mut record, expires, default } = draft;
         let expires = match expires {
             Expires::To(at) => at,
-            Expires::Keep => shard.find(hash, record.key()).map_or(default, Record::expires),
+            Expires::Keep => shard.find(hash, record.key_bytes()).map_or(default, Record::expires),
         };
         let revision = self.feed.put(&self.core, &mut record, expires, now);
         // The index has a key as long as the shard has its record.

@@ -134,7 +134,8 @@ impl Watcher {
             }
             Phase::CatchUp { position, end, until } => {
                 let (position, end, until) = (*position, *end, *until);
-                let most = usize::try_from(end - position).unwrap_or(CHUNK).min(CHUNK);
+                let most =
+                    usize::try_from(end.saturating_sub(position)).unwrap_or(CHUNK).min(CHUNK);
                 if most == 0 {
                     self.ready.push_back(self.synced(until));
                     self.phase = Phase::Live { position };

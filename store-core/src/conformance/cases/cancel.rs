@@ -1,0 +1,5 @@
+use super::prelude::*;
+
+pub(super) fn cases() -> Vec<Case> {
+    vec![]
+}
