@@ -227,6 +227,21 @@ pub(super) fn cases() -> Vec<Case> {
                 );
                 Ok(())
             }),
+        case(
+            "default-expiry/below-a-millisecond",
+            "the shortest default is rounded up, not down to nothing",
+        )
+        .needs([F::DefaultExpiry])
+        .waits()
+        .run(|cx| async move {
+            if cx.declared().min_ttl.is_some() {
+                return Err(Failure::NotApplicable("short times to live are refused"));
+            }
+            let t = lived(&cx, Duration::from_nanos(1)).await?;
+            t.write("k", "v").await?;
+            cx.outlive(Duration::from_millis(1)).await;
+            ensure_absent(&t, "k").await
+        }),
     ]
 }
 
