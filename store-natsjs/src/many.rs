@@ -169,6 +169,10 @@ impl Table {
             state.push(stored?);
         }
         let mut steps = Vec::with_capacity(ops.len());
+        let changing = ops.iter().filter(|op| !matches!(op, Op::Check { .. }));
+        let changed: HashSet<Key<'_>> = changing.map(Op::key).collect();
+        let checking = ops.iter().filter(|op| matches!(op, Op::Check { .. }));
+        let checked: HashSet<Key<'_>> = checking.map(Op::key).collect();
         for (at, ((op, subject), now)) in ops.iter().zip(subjects).zip(&state).enumerate() {
             let named = |error: Error| Fail::Error(error.with_key(op.key()));
             let live = now.as_ref().filter(|stored| self.is_live(stored));
@@ -186,6 +190,7 @@ impl Table {
                     // Without a condition, anything may have happened in between, unless the server shall remove it one day.
                     let free = put.condition.is_any()
                         && draft.until.is_none()
+                        && !checked.contains(&put.key)
                         && put.expiry != store_core::Expiry::Keep;
                     let expected = (!free).then_some((None, sequence));
                     steps.push(Step { at, subject, draft, expected });
@@ -198,6 +203,8 @@ impl Table {
                     }
                 }
                 Op::Check { condition, .. } if condition.is_any() => {}
+                // The write of the same record carries it.
+                Op::Check { key, .. } if changed.contains(key) => {}
                 _ => {
                     // A tombstone elsewhere carries the condition: a check changes nothing itself.
                     let mut headers = HeaderMap::new();

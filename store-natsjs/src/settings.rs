@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value as Json, json};
-use store_core::{DatabaseConfig, Error, Result, Storage, WhenFull};
+use store_core::{Clock as _, Expiry, SystemClock, DatabaseConfig, Error, Result, Storage, WhenFull};
 
 use crate::layout::Layout;
 use crate::server::Server;
@@ -283,8 +283,9 @@ pub(crate) fn apply(
         None => {}
     }
     let ttl = config.default_ttl;
-    if ttl.is_some_and(|ttl| ttl.is_zero()) {
-        return Err(Error::invalid("default_ttl must be longer than zero"));
+    if let Some(ttl) = ttl {
+        // Also refuses what no record could ever have.
+        Expiry::After(ttl).resolve(SystemClock.now(), None)?;
     }
     if layout == Layout::Native {
         if server.has_ttl() && history == 1 {

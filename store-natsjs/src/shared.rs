@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::BuildHasher as _;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,7 @@ use crate::layout::Layout;
 use crate::reaper::Reaper;
 use crate::server::Server;
 use crate::settings::{self, Known};
+use crate::watch::Slot;
 use crate::wire::api::Js;
 use crate::wire::fault::Fault;
 use crate::wire::feed::Timeouts;
@@ -217,6 +218,11 @@ impl Shared {
             Ok(info) => {
                 let known = Known::read(&info, layout, &self.server()?)?;
                 bucket.learn(Some(Arc::new(known)));
+                // Before anything is written, so that a watch that waits for the bucket misses nothing of it.
+                let slots = std::mem::take(&mut *bucket.expecting.lock());
+                for slot in slots.iter().filter_map(Weak::upgrade) {
+                    slot.open(&self.js, self.rules.timeouts).await;
+                }
                 Ok(())
             }
             // In use with another configuration, by name or by subjects.
@@ -263,6 +269,8 @@ pub(crate) struct Bucket {
     pub(crate) prefix: String,
     pub(crate) acked: Acked,
     pub(crate) counters: Counters,
+    /// Watches that wait for the bucket.
+    pub(crate) expecting: Mutex<Vec<Weak<Slot>>>,
     known: Mutex<Option<(Arc<Known>, Instant)>>,
     looking: tokio::sync::Mutex<()>,
 }
@@ -275,6 +283,7 @@ impl Bucket {
             prefix: format!("$KV.{name}."),
             acked: Acked::default(),
             counters: Counters::default(),
+            expecting: Mutex::default(),
             known: Mutex::default(),
             looking: tokio::sync::Mutex::default(),
         }

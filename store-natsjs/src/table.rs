@@ -10,7 +10,7 @@ use store_core::{Consistency, Error, ErrorKind, Key, Record, Result, Revision, T
 use crate::layout::{Layout, Opened};
 use crate::settings::Known;
 use crate::shared::{Bucket, Shared};
-use crate::wire::fault::Fault;
+use crate::wire::fault::{Fault, STREAM_NOT_FOUND};
 use crate::wire::mux::Deadline;
 use crate::wire::stored::Stored;
 
@@ -206,6 +206,10 @@ impl Table {
     ) -> Result<(), Fail> {
         if self.shared.is_closed() {
             return Err(Error::new(ErrorKind::Closed, "the store was closed").into());
+        }
+        if fault.is_api(STREAM_NOT_FOUND) {
+            self.bucket.learn(None);
+            return Err(Fail::Gone);
         }
         let nobody = matches!(fault, Fault::NoResponders);
         if nobody && self.shared.is_gone(&self.bucket, self.deadline).await {

@@ -10,25 +10,47 @@ use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
 use serde_json::json;
+use parking_lot::Mutex;
 use store_core::{
     Clock as _, Error, ErrorKind, Event, EventStream, Gone, Name, Namespace, Result, Revision,
     Scope, Start, SystemClock, Timestamp, WatchOptions,
 };
 
+use tokio::sync::Notify;
+
 use crate::layout::{Layout, Opened};
+use crate::settings::Known;
 use crate::shared::{Bucket, Shared};
 use crate::table::{Fail, Table, Via};
+use crate::wire::api::Js;
 use crate::wire::fault::{Fault, STREAM_NOT_FOUND};
-use crate::wire::feed::{Begin, Feed, Heard, Topic};
+use crate::wire::feed::{Begin, Feed, Heard, Timeouts, Topic};
 use crate::wire::stored::{Op, Stored};
 use crate::write::GRACE;
 
 /// How often the server gives a sign of life.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// How long to wait between looks for a bucket that is not there.
-const ABSENT: Duration = Duration::from_millis(200);
+const ABSENT: Duration = Duration::from_millis(100);
 /// Expiries that are looked at together.
 const CHECKS: usize = 256;
+
+/// A watch of a bucket that does not exist: whoever of this store makes the bucket opens its feed before the first write.
+pub(crate) struct Slot {
+    topic: Topic,
+    feed: Mutex<Option<Feed>>,
+    opened: Notify,
+}
+
+impl Slot {
+    pub(crate) async fn open(&self, js: &Js, timeouts: Timeouts) {
+        // If it fails, the watch finds the bucket by itself, a little later.
+        if let Ok(feed) = Feed::open(js.clone(), self.topic.clone(), Begin::At(1), timeouts).await {
+            *self.feed.lock() = Some(feed);
+            self.opened.notify_one();
+        }
+    }
+}
 
 struct Watcher {
     shared: Arc<Shared>,
@@ -38,6 +60,8 @@ struct Watcher {
     /// How records are read now; `None` while there is no bucket.
     view: Option<Table>,
     feed: Option<Feed>,
+    /// While there is no feed: where it may come from.
+    slot: Option<Arc<Slot>>,
     census: Option<Feed>,
     phase: Phase,
     ready: VecDeque<Event>,
@@ -83,6 +107,7 @@ pub(crate) async fn watch(
         scope: o.scope,
         view: None,
         feed: None,
+        slot: None,
         census: None,
         phase: match o.start {
             Start::Changes => Phase::Live,
@@ -113,6 +138,7 @@ pub(crate) async fn watch(
         }
         watcher.resume = None;
         watcher.phase = Phase::Live;
+        watcher.expect()?;
     }
     let events = stream::unfold(watcher, |mut watcher| async {
         let event = watcher.next().await?;
@@ -134,13 +160,7 @@ impl Watcher {
         let Some(known) = self.shared.look(&self.bucket, deadline).await? else {
             return Ok(Begun::Absent);
         };
-        let view = Table {
-            shared: Arc::clone(&self.shared),
-            bucket: Arc::clone(&self.bucket),
-            known,
-            name: Arc::clone(&self.table),
-            deadline,
-        };
+        let view = self.view_of(known);
         let begin = match self.resume {
             None if self.phase == Phase::Live => Begin::New,
             None => Begin::Latest,
@@ -155,7 +175,7 @@ impl Watcher {
                 }
             },
         };
-        let topic = self.topic(&view, false)?;
+        let topic = self.topic(false)?;
         let (js, timeouts) = (self.shared.js.clone(), self.shared.rules.timeouts);
         let opened = Feed::open(js.clone(), topic, begin, timeouts).await;
         let feed = match opened {
@@ -167,18 +187,31 @@ impl Watcher {
         }
         if begin != Begin::Latest && self.needs_census(&view) {
             let headers_only = !view.layout().names_need_bodies();
-            let topic = self.topic(&view, headers_only)?;
+            let topic = self.topic(headers_only)?;
             let census = Feed::open(js, topic, Begin::Latest, timeouts).await;
             self.census = Some(census.map_err(|fault| fault.into_error(false))?);
         }
         self.resume = None;
         self.feed = Some(feed);
         self.view = Some(view);
+        self.slot = None;
         Ok(Begun::Present)
     }
 
-    fn topic(&self, view: &Table, headers_only: bool) -> Result<Topic> {
-        let layout = view.layout();
+    /// Waits for the bucket.
+    fn expect(&mut self) -> Result<()> {
+        let slot = Slot { topic: self.topic(false)?, feed: Mutex::default(), opened: Notify::new() };
+        let slot = Arc::new(slot);
+        let mut expecting = self.bucket.expecting.lock();
+        expecting.retain(|slot| slot.strong_count() > 0);
+        expecting.push(Arc::downgrade(&slot));
+        drop(expecting);
+        self.slot = Some(slot);
+        Ok(())
+    }
+
+    fn topic(&self, headers_only: bool) -> Result<Topic> {
+        let layout = self.shared.rules.layout_of(&self.bucket.name);
         let filter = match &self.scope {
             Scope::Key(key) => {
                 let key = store_core::Key::new(key)?;
@@ -274,13 +307,50 @@ impl Watcher {
         }
     }
 
+    /// Goes on with a feed that was opened as the bucket was made.
+    async fn adopt(&mut self, feed: Feed) -> Result<()> {
+        let deadline = self.shared.deadline();
+        let Some(known) = self.shared.known(&self.bucket, deadline).await? else {
+            return Ok(());
+        };
+        self.view = Some(self.view_of(known));
+        self.feed = Some(feed);
+        self.slot = None;
+        Ok(())
+    }
+
+    fn view_of(&self, known: Arc<Known>) -> Table {
+        Table {
+            shared: Arc::clone(&self.shared),
+            bucket: Arc::clone(&self.bucket),
+            known,
+            name: Arc::clone(&self.table),
+            deadline: self.shared.deadline(),
+        }
+    }
+
     async fn advance(&mut self) -> Result<()> {
         let shared = Arc::clone(&self.shared);
         let closing = shared.closing.notified();
         if self.feed.is_none() {
+            if self.slot.is_none() {
+                self.expect()?;
+            }
+            let slot = self.slot.clone();
+            let opened = async {
+                match &slot {
+                    Some(slot) => slot.opened.notified().await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 () = closing => return Ok(()),
+                () = opened => {}
                 () = tokio::time::sleep(ABSENT) => {}
+            }
+            let feed = slot.and_then(|slot| slot.feed.lock().take());
+            if let Some(feed) = feed {
+                return self.adopt(feed).await;
             }
             // Everything in a bucket that was not there is new.
             if self.shared.is_closed() {
@@ -368,9 +438,17 @@ impl Watcher {
     fn on_message(&mut self, stored: &Stored) {
         let Some(view) = self.view.clone() else { return };
         let before = self.forget(&stored.subject);
+        let overdue = before.filter(|entry| entry.at.is_some_and(|at| at <= stored.time));
         if view.is_live(stored) {
             match view.open(stored) {
                 Opened::Record(record) if self.scope.matches(record.key()) => {
+                    // Its time came before this was written, and nobody had looked yet.
+                    if let Some(entry) = overdue {
+                        let revision = Some(view.revision(entry.sequence));
+                        let key = record.key().to_owned();
+                        let reason = Gone::Expired;
+                        self.ready.push_back(Event::Delete { key, revision, reason });
+                    }
                     self.remember(stored, view.expires(stored));
                     self.told.remove(&stored.subject);
                     self.ready.push_back(Event::Put(record));
@@ -388,6 +466,7 @@ impl Watcher {
             return;
         }
         let reason = match stored.op {
+            Op::Deleted if overdue.is_some() => Gone::Expired,
             Op::Deleted => Gone::Deleted,
             Op::Put | Op::Expired(None) => Gone::Expired,
             Op::Expired(Some(ended)) => {
