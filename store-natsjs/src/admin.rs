@@ -35,9 +35,13 @@ impl Shared {
             capability.max_atomic = Some(MAX_ATOMIC);
         }
         if known.layout != Layout::Native {
-            for feature in
-                [Feature::Expiry, Feature::SetExpiry, Feature::KeepExpiry, Feature::OutliveDefault]
-            {
+            for feature in [
+                Feature::Expiry,
+                Feature::SetExpiry,
+                Feature::KeepExpiry,
+                Feature::OutliveDefault,
+                Feature::ExpiryEvents,
+            ] {
                 capability = capability.without(feature);
             }
         }

@@ -10,6 +10,7 @@ use store_core::options::Expires;
 use store_core::{Counter, Error, ErrorKind, Key, Metadata};
 use tokio::sync::oneshot;
 
+use crate::layout::Layout;
 use crate::table::{Fail, Table, Via};
 use crate::wire::stored::Stored;
 use crate::write::Refusal;
@@ -127,10 +128,11 @@ async fn add(
         }
         let none = Metadata::new();
         let metadata = record.as_ref().map_or(&none, |record| record.metadata());
-        let at = table.expiry_over(Expires::Keep, live).or_else(|error| {
-            // Layouts without an expiry per record have nothing to keep.
-            if table.layout() == crate::Layout::Native { Err(error) } else { Ok(None) }
-        })?;
+        // Layouts without an expiry per record have nothing to keep.
+        let at = match table.layout() {
+            Layout::Native => table.expiry_over(Expires::Keep, live)?,
+            _ => None,
+        };
         let text = sum.to_string().into();
         let draft = table.draft(key, text, metadata, at, now.as_ref());
         let expected = now.as_ref().map_or(0, |stored| stored.sequence);

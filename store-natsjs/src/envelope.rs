@@ -199,3 +199,101 @@ impl<'de> Deserialize<'de> for Data {
         deserializer.deserialize_any(Bytes)
     }
 }
+
+/// Against bytes captured from Go-Micro's own driver.
+#[cfg(test)]
+mod vectors {
+    use store_core::Key;
+
+    use super::*;
+    use crate::layout::Layout;
+
+    fn vectors() -> Json {
+        serde_json::from_str(include_str!("../tests/go-micro-vectors.json")).unwrap()
+    }
+
+    fn hex(text: &str) -> Vec<u8> {
+        let digits = |i| u8::from_str_radix(&text[i..i + 2], 16).unwrap();
+        (0..text.len()).step_by(2).map(digits).collect()
+    }
+
+    fn text<'a>(vector: &'a Json, field: &str) -> Option<&'a str> {
+        vector.get(field).and_then(Json::as_str)
+    }
+
+    /// Go-Micro's own rule: what a call does not say, the store does.
+    fn table(vector: &Json) -> &str {
+        match text(vector, "call_table") {
+            None | Some("") => text(vector, "store_table").unwrap_or_default(),
+            Some(table) => table,
+        }
+    }
+
+    #[test]
+    fn every_write_is_encoded_and_decoded_byte_for_byte() {
+        let vectors = vectors();
+        let (mut written, mut deleted, mut refused) = (0, 0, 0);
+        for vector in vectors["nats_js_kv"].as_array().unwrap() {
+            let id = text(vector, "id").unwrap();
+            let layout = match vector["encode_keys"].as_bool() {
+                Some(true) => Layout::GoMicroBase32,
+                _ => Layout::GoMicro,
+            };
+            let tokens = |key: &str| layout.tokens(table(vector), Key::new(key)?);
+            let Some(nats_key) = text(vector, "nats_key") else {
+                // Go refuses it: so do we, by the key or by the database's name.
+                let database = text(vector, "call_database").unwrap_or_default();
+                let bad_name = !database.is_empty() && store_core::Name::new(database).is_err();
+                // Without `key` it is no UTF-8, and cannot even be asked for.
+                let bad_key = text(vector, "key").is_none_or(|key| tokens(key).is_err());
+                assert!(bad_name || bad_key, "{id}");
+                refused += 1;
+                continue;
+            };
+            let Some(key) = text(vector, "key") else {
+                // A key that is no UTF-8 cannot be asked for, and is not listed as another one.
+                assert_eq!(layout.key_of(table(vector), nats_key), None, "{id}");
+                continue;
+            };
+            assert_eq!(tokens(key).unwrap(), nats_key, "{id}");
+            assert_eq!(layout.key_of(table(vector), nats_key).as_deref(), Some(key), "{id}");
+            let Some(payload) = text(vector, "payload_hex").map(hex) else {
+                assert_eq!(vector["headers"]["KV-Operation"][0], "DEL", "{id}");
+                deleted += 1;
+                continue;
+            };
+            let value = text(vector, "value_hex").map(hex);
+            let metadata = vector["metadata"].as_object();
+            let entries = metadata.map(|map| map.iter().map(|(name, value)| (&**name, value)));
+            let encoded = encode(key, value.as_deref(), entries);
+            assert_eq!(
+                String::from_utf8_lossy(&encoded),
+                String::from_utf8_lossy(&payload),
+                "{id}"
+            );
+            let back = decode(&payload).unwrap();
+            assert_eq!((back.key.as_str(), back.data), (key, value), "{id}");
+            assert_eq!(back.metadata.as_ref(), metadata, "{id}");
+            written += 1;
+        }
+        // The file is as it was captured.
+        assert!(written >= 30 && deleted == 4 && refused >= 4, "{written} {deleted} {refused}");
+    }
+
+    #[test]
+    fn foreign_envelopes_are_read_as_go_reads_them() {
+        for vector in vectors()["nats_js_kv_decode"].as_array().unwrap() {
+            let (id, want) = (text(vector, "id").unwrap(), &vector["go_result"]);
+            let got = decode(text(vector, "payload").unwrap().as_bytes());
+            match text(want, "error") {
+                Some(_) => assert!(got.is_err(), "{id}: {got:?}"),
+                None => {
+                    let got = got.unwrap();
+                    assert_eq!(got.key, text(want, "key").unwrap(), "{id}");
+                    let value = text(want, "value").unwrap().as_bytes();
+                    assert_eq!(got.data.unwrap_or_default(), value, "{id}");
+                }
+            }
+        }
+    }
+}

@@ -3,7 +3,9 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value as Json, json};
-use store_core::{Clock as _, Expiry, SystemClock, DatabaseConfig, Error, Result, Storage, WhenFull};
+use store_core::{
+    Clock as _, DatabaseConfig, Error, Expiry, Result, Storage, SystemClock, WhenFull,
+};
 
 use crate::layout::Layout;
 use crate::server::Server;
@@ -187,12 +189,12 @@ pub(crate) fn max_value(layout: Layout, max_msg: Option<usize>, server: &Server)
 /// The largest value in a message of this size.
 fn value_len(layout: Layout, message: usize) -> usize {
     let body = message.saturating_sub(if layout == Layout::Plain { 1024 } else { HEADROOM });
-    if layout.is_go_micro() { body / 4 * 3 } else { body }
+    if layout.is_go_micro() { body / 4 * 3 + body % 4 * 3 / 4 } else { body }
 }
 
 /// The size of a message with a value of this length: [`value_len`] takes it back.
 fn message_len(layout: Layout, value: u64) -> u64 {
-    let body = if layout.is_go_micro() { value.div_ceil(3).saturating_mul(4) } else { value };
+    let body = if layout.is_go_micro() { value.saturating_mul(4).div_ceil(3) } else { value };
     body.saturating_add(if layout == Layout::Plain { 1024 } else { HEADROOM as u64 })
 }
 

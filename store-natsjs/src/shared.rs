@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::BuildHasher as _;
-use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use futures_util::stream::{self, StreamExt as _};
 use parking_lot::{Mutex, RwLock};
 use serde_json::Value as Json;
 use store_core::{
@@ -28,6 +29,9 @@ use crate::wire::mux::Deadline;
 
 /// How long what is known of a bucket's configuration is taken as it is.
 const FRESH: Duration = Duration::from_secs(5);
+
+/// Watches that are opened at a time.
+const WATCHES: usize = 32;
 
 /// How a store treats its databases.
 #[derive(Clone, Debug)]
@@ -220,9 +224,11 @@ impl Shared {
                 bucket.learn(Some(Arc::new(known)));
                 // Before anything is written, so that a watch that waits for the bucket misses nothing of it.
                 let slots = std::mem::take(&mut *bucket.expecting.lock());
-                for slot in slots.iter().filter_map(Weak::upgrade) {
-                    slot.open(&self.js, self.rules.timeouts).await;
-                }
+                stream::iter(slots.iter().filter_map(Weak::upgrade))
+                    .for_each_concurrent(WATCHES, |slot| async move {
+                        slot.open(&self.js, self.rules.timeouts).await;
+                    })
+                    .await;
                 Ok(())
             }
             // In use with another configuration, by name or by subjects.

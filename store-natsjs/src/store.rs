@@ -244,6 +244,10 @@ impl Store for Nats {
     }
 
     async fn write_many(&self, ns: &Namespace, puts: Vec<Put<'_>>) -> Vec<Result<Written>> {
+        // The database first: who makes it must not be overtaken.
+        if let Err(error) = self.enter(ns, true).await {
+            return puts.iter().map(|_| Err(error.clone())).collect();
+        }
         let runs = runs(puts, |put| put.key);
         let mut answers = Vec::new();
         for run in runs {

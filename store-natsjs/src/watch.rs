@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
-use serde_json::json;
 use parking_lot::Mutex;
+use serde_json::json;
 use store_core::{
     Clock as _, Error, ErrorKind, Event, EventStream, Gone, Name, Namespace, Result, Revision,
     Scope, Start, SystemClock, Timestamp, WatchOptions,
@@ -200,7 +200,8 @@ impl Watcher {
 
     /// Waits for the bucket.
     fn expect(&mut self) -> Result<()> {
-        let slot = Slot { topic: self.topic(false)?, feed: Mutex::default(), opened: Notify::new() };
+        let slot =
+            Slot { topic: self.topic(false)?, feed: Mutex::default(), opened: Notify::new() };
         let slot = Arc::new(slot);
         let mut expecting = self.bucket.expecting.lock();
         expecting.retain(|slot| slot.strong_count() > 0);

@@ -84,6 +84,8 @@ struct Line {
     subscriber: Subscriber,
     client: Client,
     delete: String,
+    /// The request that tells how far the consumer is.
+    info: String,
     /// The number of the next delivery.
     next: u64,
     alive: Instant,
@@ -144,6 +146,7 @@ impl Feed {
             subscriber,
             client,
             delete: self.js.subject(&format!("CONSUMER.DELETE.{stream}.{id}")),
+            info: format!("CONSUMER.INFO.{stream}.{id}"),
             next: 1,
             alive: Instant::now(),
         };
@@ -290,6 +293,7 @@ impl Feed {
         };
         if let Some(stalled) = header("Nats-Consumer-Stalled") {
             let _ = line.client.publish(stalled, Bytes::new()).await;
+            return true;
         }
         let Some(last) = header("Nats-Last-Consumer").and_then(|text| text.parse::<u64>().ok())
         else {
@@ -298,9 +302,16 @@ impl Feed {
         if last + 1 != line.next {
             return false;
         }
-        // Idle: whatever was announced and has not come is no longer there.
         if let Some(goal) = self.goal {
-            self.last = self.last.max(goal);
+            // Idle before the end: what was announced may no longer be there.
+            let (info, next) = (line.info.clone(), line.next);
+            let deadline = self.timeouts.deadline();
+            let Ok(info) = self.js.api(&info, &Json::Null, deadline).await else { return true };
+            let pending = info.get("num_pending").and_then(Json::as_u64);
+            let delivered = info.pointer("/delivered/consumer_seq").and_then(Json::as_u64);
+            if pending == Some(0) && delivered == Some(next - 1) {
+                self.last = self.last.max(goal);
+            }
         }
         true
     }
