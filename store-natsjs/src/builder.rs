@@ -108,6 +108,7 @@ pub struct Builder {
     layouts: HashMap<Name, Layout>,
     pub(crate) defaults: DatabaseConfig,
     auto_create: bool,
+    expired_retention: Duration,
     databases: Vec<(Name, DatabaseConfig)>,
 }
 
@@ -134,6 +135,7 @@ impl Default for Builder {
             layouts: HashMap::new(),
             defaults: DatabaseConfig::default(),
             auto_create: true,
+            expired_retention: Duration::from_secs(600),
             databases: Vec::new(),
         }
     }
@@ -181,6 +183,9 @@ impl Builder {
         layout(layout: Layout),
         /// The configuration of databases that a write creates.
         defaults(defaults: DatabaseConfig),
+        /// How long the server keeps what has expired, so that a watch that resumes within half of this learns of it. Longer than
+        /// clocks may differ. Default 10 min.
+        expired_retention(expired_retention: Duration),
         /// Whether a write creates its database. Default yes.
         auto_create(auto_create: bool),
     }
@@ -277,6 +282,7 @@ impl Builder {
             layout: self.layout,
             layouts: self.layouts,
             on_demand: self.auto_create.then_some(self.defaults),
+            expired_retention: self.expired_retention,
             timeouts: Timeouts { request: self.timeout, attempt: self.attempt_timeout },
         };
         let shared = Shared::new(Js::new(mux, &prefix), rules, owned);

@@ -53,6 +53,11 @@ const OPTIONS: &[OptionSpec] = &[
         "keep to the named servers; default off",
     ),
     OptionSpec::new(
+        "expired_retention",
+        "duration",
+        "how long the server keeps what has expired; default 10min",
+    ),
+    OptionSpec::new(
         "layout",
         "native|go-micro|go-micro-base32|plain",
         "how records are written; default native",
@@ -132,7 +137,8 @@ fn configure(url: &StoreUrl, options: &mut Options) -> Result<Builder> {
         }
     }
     type Span = fn(Builder, Duration) -> Builder;
-    let spans: [(&str, Span); 6] = [
+    let spans: [(&str, Span); 7] = [
+        ("expired_retention", Builder::expired_retention),
         ("timeout", Builder::timeout),
         ("attempt_timeout", Builder::attempt_timeout),
         ("connect_timeout", Builder::connect_timeout),

@@ -42,6 +42,8 @@ pub(crate) struct Rules {
     /// How databases are made that a write asks for; `None` if they are not.
     pub(crate) on_demand: Option<DatabaseConfig>,
     pub(crate) timeouts: Timeouts,
+    /// How much longer than a record lives the server keeps its message.
+    pub(crate) expired_retention: Duration,
 }
 
 impl Rules {

@@ -26,7 +26,6 @@ use crate::wire::api::Js;
 use crate::wire::fault::{Fault, STREAM_NOT_FOUND};
 use crate::wire::feed::{Begin, Feed, Heard, Timeouts, Topic};
 use crate::wire::stored::{Op, Stored};
-use crate::write::GRACE;
 
 /// How often the server gives a sign of life.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -256,7 +255,7 @@ impl Watcher {
             return Ok(Some(sequence));
         }
         // What the server removes by itself it keeps a while longer: is the revision from within that while?
-        let old = self.shared.now().as_millis().saturating_sub(GRACE.as_millis() as u64 / 2);
+        let old = self.shared.now().as_millis().saturating_sub(self.retained().as_millis() as u64);
         let old = std::time::UNIX_EPOCH + Duration::from_millis(old);
         let body = json!({
             "batch": 1,
@@ -269,12 +268,17 @@ impl Watcher {
         Ok((recent || self.is_young(&info)).then_some(sequence))
     }
 
+    /// For how long an expiry can surely still be seen.
+    fn retained(&self) -> Duration {
+        self.shared.rules.expired_retention / 2
+    }
+
     /// Whether the whole stream is younger than what the server keeps longer.
     fn is_young(&self, info: &serde_json::Value) -> bool {
         let created = info.get("created").and_then(serde_json::Value::as_str);
         let created = created.and_then(crate::wire::stored::instant);
         created
-            .and_then(|at| at.checked_add(GRACE / 2))
+            .and_then(|at| at.checked_add(self.retained()))
             .is_some_and(|until| until > self.shared.now())
     }
 

@@ -5,7 +5,7 @@
 //! When the server removes the newest message of a subject, an older one may come back with a crash. So a message gets a
 //! `Nats-TTL` only if every older one of its subject has one too that ends no later: when there was none before, or the one
 //! before says so by its `Store-Until`. Everything else ends by a tombstone that stays. What is removed by the server is kept
-//! [`GRACE`] longer than it lives, for watchers that were away and for clocks that differ.
+//! longer than it lives (`expired_retention`), for watchers that were away and for clocks that differ.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,8 +25,6 @@ use crate::table::{Fail, Table, Via};
 use crate::wire::fault::Fault;
 use crate::wire::stored::{ENDED, OPERATION, Stored, TTL, UNTIL, WRITE_ID};
 
-/// How much longer than a record lives the server keeps its message.
-pub(crate) const GRACE: Duration = Duration::from_secs(600);
 /// The longest that is left to the server.
 const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
 /// Tries before an unconditional change stops to look first.
@@ -147,7 +145,8 @@ impl Table {
             Some(Some(until)) => until.checked_add(Duration::from_secs(1)),
             Some(None) => return,
         };
-        let Some(until) = at.checked_add(GRACE).max(before) else { return };
+        let grace = self.shared.rules.expired_retention;
+        let Some(until) = at.checked_add(grace).max(before) else { return };
         let left = until.since(self.shared.now());
         if left > LONGEST {
             return;
