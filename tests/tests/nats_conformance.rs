@@ -6,19 +6,19 @@ use std::time::Duration;
 use store_core::conformance::{Fixture, Options, Status, Target, run_blocking};
 use store_core::{Capability, Feature, Result, StoreAdmin, async_trait};
 use store_natsjs::{Layout, Nats};
-use tests::servers::nats::Server;
+use tests::servers::nats::{Server, Setup, Version};
 use tests::servers::proxy::Proxy;
 
 /// One server for all that runs here.
-fn server() -> &'static Server {
-    static SERVER: OnceLock<Server> = OnceLock::new();
-    SERVER.get_or_init(Server::start)
+fn server(version: Version) -> &'static Server {
+    static SERVERS: [OnceLock<Server>; 4] = [const { OnceLock::new() }; 4];
+    SERVERS[version as usize].get_or_init(|| Server::with(&Setup::default().version(version)))
 }
 
-struct On(Layout);
+struct On(Layout, Version);
 
-async fn open(layout: Layout) -> Result<Arc<dyn StoreAdmin>> {
-    let store = Nats::builder().servers([server().url()]).layout(layout).connect().await?;
+async fn open(layout: Layout, version: Version) -> Result<Arc<dyn StoreAdmin>> {
+    let store = Nats::builder().servers([server(version).url()]).layout(layout).connect().await?;
     Ok(Arc::new(store))
 }
 
@@ -29,13 +29,20 @@ impl Target for On {
     }
 
     fn layout(&self) -> String {
-        self.0.as_str().into()
+        match self.1 {
+            Version::Newest => self.0.as_str().into(),
+            older => format!("{} on {older:?}", self.0),
+        }
     }
 
     fn capability(&self) -> Capability {
         let mut capability = Capability::all();
         capability.max_value_len = Some((1 << 20) - (32 << 10));
         capability.max_atomic = Some(1000);
+        if matches!(self.1, Version::V2_10 | Version::V2_11) {
+            capability = capability.without(Feature::AtomicBatch);
+            capability.max_atomic = None;
+        }
         if self.0 == Layout::Native {
             return capability;
         }
@@ -66,8 +73,8 @@ impl Target for On {
     }
 
     async fn open(&self) -> Result<Fixture> {
-        let layout = self.0;
-        let proxy = Proxy::start(server().port()).await;
+        let On(layout, version) = *self;
+        let proxy = Proxy::start(server(self.1).port()).await;
         let store = Nats::builder()
             .servers([proxy.url()])
             .layout(layout)
@@ -75,7 +82,7 @@ impl Target for On {
             .attempt_timeout(Duration::from_secs(1))
             .connect()
             .await?;
-        let fixture = Fixture::new(Arc::new(store)).with_reopen(move || open(layout));
+        let fixture = Fixture::new(Arc::new(store)).with_reopen(move || open(layout, version));
         Ok(fixture.with_faults(proxy))
     }
 
@@ -106,10 +113,14 @@ fn is_sound(text: &str) -> bool {
 }
 
 /// Runs the suite. What a layout cannot do by its nature, and has no capability for, is named here, and must really fail.
-fn check(layout: Layout, inherent: &[&str]) {
+fn check(layout: Layout, version: Version, inherent: &[&str]) {
+    if version.binary().is_none() && version != Version::Newest {
+        println!("skipped: no nats-server {version:?} is named in the environment");
+        return;
+    }
     let options = Options::from_env();
     let partial = !options.only.is_empty();
-    let report = run_blocking(On(layout), options);
+    let report = run_blocking(On(layout, version), options);
     println!("\n{report}");
     let failed: Vec<&str> = report
         .cases
@@ -141,20 +152,35 @@ const UNDER_LOAD: &str = "watch/many-watchers";
 
 #[test]
 fn native() {
-    check(Layout::Native, &[]);
+    check(Layout::Native, Version::Newest, &[]);
 }
 
 #[test]
 fn go_micro() {
-    check(Layout::GoMicro, &GO_MICRO);
+    check(Layout::GoMicro, Version::Newest, &GO_MICRO);
 }
 
 #[test]
 fn go_micro_base32() {
-    check(Layout::GoMicroBase32, &GO_MICRO);
+    check(Layout::GoMicroBase32, Version::Newest, &GO_MICRO);
 }
 
 #[test]
 fn plain() {
-    check(Layout::Plain, &AGE_LIMIT);
+    check(Layout::Plain, Version::Newest, &AGE_LIMIT);
+}
+
+#[test]
+fn native_on_2_12() {
+    check(Layout::Native, Version::V2_12, &[]);
+}
+
+#[test]
+fn native_on_2_11() {
+    check(Layout::Native, Version::V2_11, &[]);
+}
+
+#[test]
+fn native_on_2_10() {
+    check(Layout::Native, Version::V2_10, &[]);
 }
