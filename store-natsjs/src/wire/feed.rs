@@ -155,7 +155,10 @@ impl Feed {
             Err(fault) if fault.is_api(10_148) || fault.is_api(10_013) => Json::Null,
             done => done?,
         };
-        let pending = made.get("num_pending").and_then(Json::as_u64).unwrap_or(1);
+        // An earlier try may have made it, and all may be on its way already: then nothing is pending, and much is to come.
+        let number = |path: &str| made.pointer(path).and_then(Json::as_u64);
+        let is_empty =
+            number("/num_pending") == Some(0) && number("/delivered/consumer_seq") == Some(0);
         let info = self.js.stream_info(stream, &Json::Null, deadline).await?;
         let info = info.ok_or(Fault::Api {
             code: 404,
@@ -176,7 +179,7 @@ impl Feed {
         }
         if !self.told {
             self.goal = Some(last);
-            if pending == 0 {
+            if is_empty {
                 self.last = self.last.max(last);
             }
         }
