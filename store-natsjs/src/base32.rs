@@ -19,7 +19,7 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
 
 /// `None` for what [`encode`] never makes.
 pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
-    if text.is_empty() || text.len() % 8 != 0 {
+    if text.is_empty() || !text.len().is_multiple_of(8) {
         return None;
     }
     let mut out = Vec::with_capacity(text.len() / 8 * 5);

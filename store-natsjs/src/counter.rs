@@ -31,15 +31,12 @@ impl Table {
         let waiting = Waiting { delta, answer };
         let starts = {
             let mut all = self.bucket.counters.0.lock();
-            match all.get_mut(&subject) {
-                Some(queue) => {
-                    queue.push(waiting);
-                    false
-                }
-                None => {
-                    all.insert(subject.clone(), vec![waiting]);
-                    true
-                }
+            if let Some(queue) = all.get_mut(&subject) {
+                queue.push(waiting);
+                false
+            } else {
+                all.insert(subject.clone(), vec![waiting]);
+                true
             }
         };
         if starts {

@@ -118,13 +118,16 @@ impl Driver for NatsDriver {
     }
 }
 
+type Text = fn(Builder, String) -> Builder;
+type Span = fn(Builder, Duration) -> Builder;
+type Switch = fn(Builder, bool) -> Builder;
+
 fn configure(url: &StoreUrl, options: &mut Options) -> Result<Builder> {
     let servers: Vec<String> = match url.hosts() {
         [] => vec![format!("{}://127.0.0.1", url.scheme())],
         hosts => hosts.iter().map(|host| format!("{}://{host}", url.scheme())).collect(),
     };
     let mut builder = Builder::default().servers(servers).credentials(credentials(url, options)?);
-    type Text = fn(Builder, String) -> Builder;
     let texts: [(&str, Text); 4] = [
         ("name", Builder::name),
         ("domain", Builder::domain),
@@ -136,7 +139,6 @@ fn configure(url: &StoreUrl, options: &mut Options) -> Result<Builder> {
             builder = set(builder, text);
         }
     }
-    type Span = fn(Builder, Duration) -> Builder;
     let spans: [(&str, Span); 7] = [
         ("expired_retention", Builder::expired_retention),
         ("timeout", Builder::timeout),
@@ -151,7 +153,6 @@ fn configure(url: &StoreUrl, options: &mut Options) -> Result<Builder> {
             builder = set(builder, span);
         }
     }
-    type Switch = fn(Builder, bool) -> Builder;
     let switches: [(&str, Switch); 4] = [
         ("tls", Builder::require_tls),
         ("tls_first", Builder::tls_first),

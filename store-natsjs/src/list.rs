@@ -71,38 +71,34 @@ impl Table {
         o: &ListOptions,
         bodies: bool,
     ) -> Result<Page<(String, Stored)>, Fail> {
-        match o.order {
-            Order::Any => {
-                let from = match &o.cursor {
-                    Some(cursor) => {
-                        let bytes = cursor.open(ns, BY_SEQUENCE)?;
-                        let bytes = <[u8; 8]>::try_from(&bytes[..])
-                            .map_err(|_| Error::invalid("not a cursor of this store"))?;
-                        u64::from_be_bytes(bytes)
-                    }
-                    None => 1,
-                };
-                if o.limit == 0 {
-                    return Ok(Page::default());
-                }
-                let skip = if o.cursor.is_some() { 0 } else { o.offset };
-                let (items, faults, next) = self.by_sequence(o, from, skip, o.limit).await?;
-                let next = next.map(|at| Cursor::new(ns, BY_SEQUENCE, &at.to_be_bytes()));
-                let mut page = Page::new(items, next);
-                page.faults = faults;
-                Ok(page)
+        if o.order != Order::Any {
+            let after = match &o.cursor {
+                Some(cursor) => Some(cursor.open_key(ns, BY_KEY)?),
+                None => None,
+            };
+            if o.limit == 0 {
+                return Ok(Page::default());
             }
-            _ => {
-                let after = match &o.cursor {
-                    Some(cursor) => Some(cursor.open_key(ns, BY_KEY)?),
-                    None => None,
-                };
-                if o.limit == 0 {
-                    return Ok(Page::default());
-                }
-                self.by_key(ns, o, after, bodies).await
-            }
+            return self.by_key(ns, o, after, bodies).await;
         }
+        let from = match &o.cursor {
+            Some(cursor) => {
+                let bytes = cursor.open(ns, BY_SEQUENCE)?;
+                let bytes = <[u8; 8]>::try_from(&bytes[..])
+                    .map_err(|_| Error::invalid("not a cursor of this store"))?;
+                u64::from_be_bytes(bytes)
+            }
+            None => 1,
+        };
+        if o.limit == 0 {
+            return Ok(Page::default());
+        }
+        let skip = if o.cursor.is_some() { 0 } else { o.offset };
+        let (items, faults, next) = self.by_sequence(o, from, skip, o.limit).await?;
+        let next = next.map(|at| Cursor::new(ns, BY_SEQUENCE, &at.to_be_bytes()));
+        let mut page = Page::new(items, next);
+        page.faults = faults;
+        Ok(page)
     }
 
     async fn by_key(
@@ -116,7 +112,7 @@ impl Table {
         let mut entries: Vec<(String, Entry)> = Vec::with_capacity(gathered.messages.len());
         for stored in gathered.messages {
             if let Some((key, entry)) = self.entry(stored, gathered.bodies)
-                && self.passes(o, &key)
+                && passes(o, &key)
                 && after.as_deref().is_none_or(|after| &*key > after)
             {
                 entries.push((key, entry));
@@ -154,14 +150,6 @@ impl Table {
             }
         }
         Ok(items)
-    }
-
-    fn passes(&self, o: &ListOptions, key: &str) -> bool {
-        if o.cursor.is_some() {
-            // A cursor stands for all that came before.
-            return key.starts_with(&*o.prefix) && key.ends_with(&*o.suffix);
-        }
-        o.matches(key)
     }
 
     /// The key of a message and what it is worth in a listing; `None` for what is not a record of this table now.
@@ -207,7 +195,7 @@ impl Table {
     async fn gather(&self, filter: &str, bodies: bool, via: Via) -> Result<Gathered, Fail> {
         let bodies = bodies || self.layout().names_need_bodies();
         if self.known.replicas > 1 && via == Via::Leader {
-            return Ok(Gathered { messages: self.from_leader(filter).await?, bodies: true });
+            return Ok(Gathered { messages: self.by_leader(filter).await?, bodies: true });
         }
         if self.known.direct
             && self.shared.server()?.has_multi()
@@ -303,7 +291,7 @@ impl Table {
     }
 
     /// As the leader has it: names by one request, each record by another.
-    async fn from_leader(&self, filter: &str) -> Result<Vec<Stored>, Fail> {
+    async fn by_leader(&self, filter: &str) -> Result<Vec<Stored>, Fail> {
         let subjects = self.subjects(filter).await?;
         let reads = stream::iter(subjects)
             .map(|subject| async move { self.newest(&subject, Via::Leader).await })
@@ -416,7 +404,7 @@ impl Table {
             for (i, stored) in messages.into_iter().enumerate() {
                 from = stored.sequence + 1;
                 match self.entry(stored, true) {
-                    Some((key, _)) if !self.passes(o, &key) => {}
+                    Some((key, _)) if !passes(o, &key) => {}
                     Some(_) if skip > 0 => skip -= 1,
                     Some((key, Entry::Stored(stored))) => items.push((key, stored)),
                     Some((_, Entry::Fault(error))) => faults.push(error),
@@ -469,6 +457,14 @@ impl Table {
             }
         }
     }
+}
+
+fn passes(o: &ListOptions, key: &str) -> bool {
+    if o.cursor.is_some() {
+        // A cursor stands for all that came before.
+        return key.starts_with(&*o.prefix) && key.ends_with(&*o.suffix);
+    }
+    o.matches(key)
 }
 
 /// The newest message of each subject, by an ordered consumer.

@@ -1,6 +1,7 @@
 //! Several records at once: reads by few requests, atomic batches.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use crate::layout::Layout;
 use crate::table::{Fail, Table, Via};
 use crate::wire::api::{Stamp, read_ack};
 use crate::wire::fault::Fault;
+use crate::wire::mux::Deadline;
 use crate::wire::stored::{OPERATION, Stored, WRITE_ID};
 use crate::write::Draft;
 
@@ -242,7 +244,9 @@ impl Table {
                 js.mux.publish(&step.subject, Some(headers), payload).await?;
             } else {
                 headers.insert("Nats-Batch-Commit", "1");
-                let sent = js.mux.request(&step.subject, Some(headers), payload, self.deadline);
+                // Nothing repeats it, so it has all the time there is.
+                let patient = Deadline { at: self.deadline.at, attempt: Duration::MAX / 4 };
+                let sent = js.mux.request(&step.subject, Some(headers), payload, patient);
                 match sent.await.and_then(|message| read_ack(&message)) {
                     Ok(Stamp { sequence, .. }) => {
                         let first = sequence + 1 - steps.len() as u64;

@@ -158,8 +158,8 @@ impl Known {
 fn check_mark(mark: Option<&str>, wanted: Layout, config: &Json) -> Result<()> {
     let refuse = |message: String| Err(Error::config(message));
     match (mark, wanted) {
-        (Some(NATIVE), Layout::Native) => Ok(()),
-        (None, Layout::GoMicro | Layout::GoMicroBase32 | Layout::Plain) => Ok(()),
+        (Some(NATIVE), Layout::Native)
+        | (None, Layout::GoMicro | Layout::GoMicroBase32 | Layout::Plain) => Ok(()),
         (Some(NATIVE), other) => refuse(format!(
             "the bucket has the layout `native`, not `{other}`: set layout=native for it"
         )),

@@ -163,16 +163,15 @@ impl Watcher {
         let begin = match self.resume {
             None if self.phase == Phase::Live => Begin::New,
             None => Begin::Latest,
-            Some(revision) => match self.can_resume(&view, revision).await? {
-                Some(sequence) => {
+            Some(revision) => {
+                if let Some(sequence) = self.can_resume(&view, revision).await? {
                     self.since = sequence;
                     Begin::At(sequence + 1)
-                }
-                None => {
+                } else {
                     self.restart();
                     Begin::Latest
                 }
-            },
+            }
         };
         let topic = self.topic(false)?;
         let (js, timeouts) = (self.shared.js.clone(), self.shared.rules.timeouts);
@@ -184,7 +183,7 @@ impl Watcher {
         if begin == Begin::New {
             self.since = feed.last();
         }
-        if begin != Begin::Latest && self.needs_census(&view) {
+        if begin != Begin::Latest && needs_census(&view) {
             let headers_only = !view.layout().names_need_bodies();
             let topic = self.topic(headers_only)?;
             let census = Feed::open(js, topic, Begin::Latest, timeouts).await;
@@ -226,11 +225,6 @@ impl Watcher {
             headers_only,
             heartbeat: HEARTBEAT,
         })
-    }
-
-    /// Whether records from before may expire under the watch, or must be known to tell whose an end is.
-    fn needs_census(&self, view: &Table) -> bool {
-        view.layout() != Layout::Plain || view.known.max_age.is_some()
     }
 
     /// The sequence to go on after, if the stream surely still has everything since.
@@ -591,4 +585,9 @@ impl Watcher {
         }
         Ok(())
     }
+}
+
+/// Whether records from before may expire under a watch, or must be known to tell whose an end is.
+fn needs_census(view: &Table) -> bool {
+    view.layout() != Layout::Plain || view.known.max_age.is_some()
 }

@@ -247,7 +247,7 @@ impl Table {
 
         // A new record is the likely case; if it is not, the server says so and nothing has happened.
         let optimistic = match (&put.condition, expires) {
-            (Condition::Absent, Expires::To(at)) | (Condition::Any, Expires::To(at))
+            (Condition::Absent | Condition::Any, Expires::To(at))
                 if !matches!(put.condition, Condition::Any) || at.is_some() =>
             {
                 Some(at)

@@ -78,14 +78,14 @@ impl Fault {
                 "larger than the server's max_payload with key, metadata and headers",
             ),
             Self::Closed => Error::new(ErrorKind::Closed, "the connection was closed"),
-            Self::Api { code, err_code, description } => api_error(code, err_code, description),
+            Self::Api { code, err_code, description } => api_error(code, err_code, &description),
             Self::Garbage(what) => Error::new(ErrorKind::Internal, what),
         };
         if unknown { error.outcome_unknown() } else { error }
     }
 }
 
-fn api_error(code: u64, err_code: u64, description: String) -> Error {
+fn api_error(code: u64, err_code: u64, description: &str) -> Error {
     let text = |what: &str| format!("{what}: {description} ({err_code})");
     match err_code {
         STREAM_NOT_FOUND => Error::new(ErrorKind::NotFound, "there is no such bucket"),

@@ -36,7 +36,7 @@ impl Deadline {
     }
 
     fn attempt_ends(&self) -> Instant {
-        (Instant::now() + self.attempt).min(self.at)
+        Instant::now().checked_add(self.attempt).map_or(self.at, |end| end.min(self.at))
     }
 
     /// Waits a little, or says that there is no time left.
@@ -166,7 +166,7 @@ impl Mux {
             }
             None => self.client.publish_with_reply(subject, reply, payload).await,
         };
-        sent.map_err(publish_fault)
+        sent.map_err(|error| publish_fault(&error))
     }
 
     /// A message without any answer.
@@ -181,7 +181,7 @@ impl Mux {
             Some(headers) => self.client.publish_with_headers(subject, headers, payload).await,
             None => self.client.publish(subject, payload).await,
         };
-        sent.map_err(publish_fault)
+        sent.map_err(|error| publish_fault(&error))
     }
 
     /// One request, one reply, one try.
@@ -242,7 +242,7 @@ impl Drop for Mux {
     }
 }
 
-fn publish_fault(error: async_nats::PublishError) -> Fault {
+fn publish_fault(error: &async_nats::PublishError) -> Fault {
     use async_nats::client::PublishErrorKind as Kind;
     match error.kind() {
         Kind::MaxPayloadExceeded => Fault::TooLarge,
