@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
+use store_core::config::Registry;
 use store_core::{
     Database, DatabaseConfig, ErrorKind, Event, Name, Outcome, Store, StoreAdmin, Table,
 };
@@ -363,4 +364,37 @@ async fn a_full_or_too_large_is_said_and_deletes_still_work() {
     t.delete("k0").await.unwrap();
     let error = t.write("big", vec![0; 2 << 20]).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::TooLarge, Outcome::NotApplied));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_url_opens_a_store_with_every_option_checked() {
+    let server = Server::start();
+    let registry = Registry::new().with(store_natsjs::driver());
+    let url = |query: &str| format!("{}/app?{query}", server.url());
+    let opened = registry
+        .open(&url(
+            "history=3&default_ttl=1h&compression=s2&storage=memory&timeout=3s&create=other",
+        ))
+        .await
+        .unwrap();
+    let t = opened.handle().unwrap().table("t").unwrap();
+    t.write("k", "v").await.unwrap();
+    let status = opened.store.database_status(&Name::new("app").unwrap()).await.unwrap();
+    assert_eq!(status.config.history, Some(3));
+    assert_eq!(status.config.default_ttl, Some(Duration::from_secs(3600)));
+    assert_eq!(status.config.driver["compression"], "s2");
+    assert_eq!(status.records, Some(1));
+    let names = opened.store.list_databases().await.unwrap();
+    assert!(names.iter().any(|name| name.as_str() == "other"));
+    for (wrong, says) in [
+        ("histroy=3", "did you mean `history`"),
+        ("layout=raw", "go-micro-base32"),
+        ("jwt=x", "go together"),
+        ("token=a&nkey=b", "one kind"),
+        ("timeout=0s", "`timeout`"),
+    ] {
+        let error = registry.open(&url(wrong)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{wrong}");
+        assert!(error.message().contains(says), "{error}");
+    }
 }
