@@ -234,7 +234,7 @@ fn is_plain(byte: u8) -> bool {
 }
 
 /// What NATS clients take as a key.
-fn sound(tokens: String) -> Result<String> {
+pub(crate) fn sound(tokens: String) -> Result<String> {
     let good = !tokens.is_empty()
         && tokens.bytes().all(is_plain)
         && !tokens.starts_with('.')

@@ -16,11 +16,13 @@
 //! | `shared`, `table` | buckets as they are known, and one call on one of them |
 //! | `acked` | reading back one's own writes from copies that are behind |
 //! | `write`, `reaper` | writes, deletes and ends that survive a crash |
+//! | `bucket` | what a key-value client can do beyond the contract |
 //! | `counter`, `many`, `list`, `watch`, `admin` | the calls that are more than one message |
 
 mod acked;
 mod admin;
 mod base32;
+mod bucket;
 mod builder;
 mod counter;
 mod driver;
@@ -39,6 +41,7 @@ mod watch;
 mod wire;
 mod write;
 
+pub use bucket::{Bucket, Entry, Operation};
 pub use builder::{Builder, Credentials};
 pub use driver::driver;
 pub use layout::Layout;

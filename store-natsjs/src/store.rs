@@ -54,6 +54,11 @@ impl Nats {
         Builder::default()
     }
 
+    /// The bucket of a namespace, whatever its layout makes of tables; `None` when there is none.
+    pub(crate) async fn enter_any(&self, ns: &Namespace) -> Result<Option<Table>> {
+        self.enter(ns, false).await
+    }
+
     /// The table of a namespace; `None` when its database does not exist and shall not be made.
     async fn enter(&self, ns: &Namespace, make: bool) -> Result<Option<Table>> {
         self.0.open()?;
