@@ -1,14 +1,14 @@
 //! Bad input and bad days: the NATS driver on servers that are killed, paused, misconfigured or shared with others.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use store_core::config::Registry;
-use store_core::{
-    Database, DatabaseConfig, ErrorKind, Event, Name, Outcome, Store, StoreAdmin, Table,
-};
+use store_core::{Database, DatabaseConfig, ErrorKind, Event, Name, Outcome, StoreAdmin, Table};
 use store_natsjs::async_nats::{self, HeaderMap};
 use store_natsjs::{Credentials, Layout, Nats};
 use tests::servers::nats::{Server, Setup, free_port};
@@ -28,10 +28,10 @@ fn database(store: &Arc<dyn StoreAdmin>) -> Database {
 }
 
 /// Does something for many keys, 128 at a time.
-async fn each<F, Fut>(keys: usize, work: F)
+async fn each<F, Fut, T>(keys: usize, work: F)
 where
-    F: Fn(String) -> Fut,
-    Fut: Future<Output = ()>,
+    F: Fn(String) -> Fut + Send,
+    Fut: Future<Output = T> + Send,
 {
     stream::iter((0..keys).map(|i| work(format!("k{i}")))).buffer_unordered(128).count().await;
 }
@@ -66,21 +66,19 @@ async fn what_is_deleted_or_expired_does_not_come_back_after_a_kill() {
     );
     let ttl = Duration::from_secs(2);
     for round in 0..3 {
-        each(KEYS, async |k| drop(deleted.write(&k, format!("old{round}")).await.unwrap())).await;
-        each(KEYS / 4, async |k| drop(over.write(&k, format!("old{round}")).await.unwrap())).await;
-        each(KEYS / 4, async |k| drop(again.write(&k, format!("old{round}")).await.unwrap())).await;
-        each(KEYS / 4, async |k| drop(live.write(&k, format!("v{round}")).await.unwrap())).await;
+        each(KEYS, async |k| deleted.write(&k, format!("old{round}")).await.unwrap()).await;
+        each(KEYS / 4, async |k| over.write(&k, format!("old{round}")).await.unwrap()).await;
+        each(KEYS / 4, async |k| again.write(&k, format!("old{round}")).await.unwrap()).await;
+        each(KEYS / 4, async |k| live.write(&k, format!("v{round}")).await.unwrap()).await;
     }
-    each(KEYS, async |k| drop(deleted.delete(&k).await.unwrap())).await;
-    each(KEYS / 4, async |k| drop(again.delete(&k).await.unwrap())).await;
-    each(KEYS / 4, async |k| drop(again.write(&k, "new").ttl(ttl).await.unwrap())).await;
-    each(KEYS / 4, async |k| drop(over.write(&k, "new").ttl(ttl).await.unwrap())).await;
+    each(KEYS, async |k| deleted.delete(&k).await.unwrap()).await;
+    each(KEYS / 4, async |k| again.delete(&k).await.unwrap()).await;
+    each(KEYS / 4, async |k| again.write(&k, "new").ttl(ttl).await.unwrap()).await;
+    each(KEYS / 4, async |k| over.write(&k, "new").ttl(ttl).await.unwrap()).await;
     // Longer, then shorter: the older version must not outlive the newer one.
-    each(KEYS / 4, async |k| {
-        drop(fresh.write(&k, "first").ttl(Duration::from_secs(3)).await.unwrap());
-    })
-    .await;
-    each(KEYS / 4, async |k| drop(fresh.write(&k, "second").ttl(ttl).await.unwrap())).await;
+    each(KEYS / 4, async |k| fresh.write(&k, "first").ttl(Duration::from_secs(3)).await.unwrap())
+        .await;
+    each(KEYS / 4, async |k| fresh.write(&k, "second").ttl(ttl).await.unwrap()).await;
     tokio::time::sleep(Duration::from_secs(7)).await;
     for kill in 0..3 {
         let gone = [&deleted, &fresh, &over, &again];
@@ -336,7 +334,7 @@ async fn foreign_records_fail_no_scan_and_other_clients_read_ours() {
     client.flush().await.unwrap();
     while t.read("theirs").await.unwrap().is_none() {}
     let page = t.scan().page().await.unwrap();
-    let keys: Vec<_> = page.items.iter().map(|record| record.key()).collect();
+    let keys: Vec<_> = page.items.iter().map(store_core::Record::key).collect();
     assert_eq!(keys, ["good", "theirs"]);
     assert_eq!(page.faults.len(), 2, "{:?}", page.faults);
     assert!(page.faults.iter().all(|fault| fault.kind() == ErrorKind::Corrupt));

@@ -1,9 +1,11 @@
 //! The NATS driver on three servers that replicate.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use store_core::{DatabaseConfig, Name, Store, StoreAdmin, Table};
+use store_core::{DatabaseConfig, Name, StoreAdmin, Table};
 use store_natsjs::Nats;
 use tests::servers::nats::Cluster;
 

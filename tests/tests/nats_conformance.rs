@@ -78,8 +78,8 @@ impl Target for On {
         let store = Nats::builder()
             .servers([proxy.url()])
             .layout(layout)
-            .timeout(Duration::from_secs(5))
-            .attempt_timeout(Duration::from_secs(1))
+            .timeout(Duration::from_secs(8))
+            .attempt_timeout(Duration::from_secs(2))
             .connect()
             .await?;
         let fixture = Fixture::new(Arc::new(store)).with_reopen(move || open(layout, version));
@@ -118,7 +118,8 @@ fn check(layout: Layout, version: Version, inherent: &[&str]) {
         println!("skipped: no nats-server {version:?} is named in the environment");
         return;
     }
-    let options = Options::from_env();
+    // Client and server share the processors.
+    let options = Options::from_env().with_concurrency(16);
     let partial = !options.only.is_empty();
     let report = run_blocking(On(layout, version), options);
     println!("\n{report}");

@@ -1,5 +1,7 @@
 //! A TCP proxy on loopback that can be cut, so that a test can disturb the way between a store and its server.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
