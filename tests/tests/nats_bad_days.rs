@@ -30,7 +30,7 @@ fn database(store: &Arc<dyn StoreAdmin>) -> Database {
 /// Does something for many keys, 128 at a time.
 async fn each<F, Fut, T>(keys: usize, work: F)
 where
-    F: Fn(String) -> Fut + Send,
+    F: Fn(String) -> Fut + Send + Sync,
     Fut: Future<Output = T> + Send,
 {
     stream::iter((0..keys).map(|i| work(format!("k{i}")))).buffer_unordered(128).count().await;
