@@ -12,7 +12,7 @@ use store_core::{Database, DatabaseConfig, ErrorKind, Event, Name, Outcome, Stor
 use store_natsjs::async_nats::{self, HeaderMap};
 use store_natsjs::{Credentials, Layout, Nats};
 use tests::servers::nats::{Server, Setup, free_port};
-use tests::servers::proxy::{Proxy, Way};
+use tests::servers::nats_proxy::{Proxy, Way};
 
 async fn open(server: &Server) -> Arc<dyn StoreAdmin> {
     let builder = Nats::builder().servers([server.url()]).attempt_timeout(Duration::from_secs(1));

@@ -9,7 +9,7 @@ use store_core::conformance::{Fixture, Options, Status, Target, run_blocking};
 use store_core::{Capability, Feature, Result, StoreAdmin, async_trait};
 use store_natsjs::{Layout, Nats};
 use tests::servers::nats::{Server, Setup, Version};
-use tests::servers::proxy::Proxy;
+use tests::servers::nats_proxy::Proxy;
 
 /// One server for all that runs here.
 fn server(version: Version) -> &'static Server {

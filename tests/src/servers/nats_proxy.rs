@@ -1,4 +1,4 @@
-//! A TCP proxy on loopback that can be cut, so that a test can disturb the way between a store and its server.
+//! A TCP proxy on loopback, for async tests and the conformance suite, that can be cut or slowed, so that a test can disturb the way between a store and its server.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
