@@ -141,7 +141,7 @@ pub struct Call<'a> {
     pub name: Option<&'a Name>,
     /// The key, for operations on one record.
     pub key: Option<&'a str>,
-    /// How many records it is about.
+    /// How many records it is about; 1 for a listing.
     pub items: usize,
     /// How many bytes of values it brings.
     pub bytes: usize,

@@ -475,7 +475,7 @@ impl<T> Default for Page<T> {
     }
 }
 
-/// One page of [`Store::scan_u64`](crate::Store::scan_u64).
+/// One page of [`Store::scan_u64`](crate::Store::scan_u64). A page may be empty and still have a next one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct U64Page {

@@ -1,7 +1,14 @@
 //! What the suites and benchmarks of this crate share; and the documents whose code is tested.
 
+#[cfg(feature = "suites")]
 pub mod fuzz;
+#[cfg(feature = "suites")]
 pub mod memory;
+#[cfg(feature = "suites")]
+pub mod mutants;
+#[cfg(feature = "suites")]
+pub mod redis;
+#[cfg(feature = "suites")]
 pub mod servers;
 
 #[cfg(doctest)]

@@ -9,11 +9,13 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use store_core::config::Opened;
 use store_core::layer::Metrics;
+use store_core::typed::TypedTable;
 use store_core::{Database, Result, StoreAdmin, Table};
 use tokio::sync::watch;
 use tracing::Instrument as _;
 
 use crate::error::ApiError;
+use crate::profiles::Profile;
 use crate::{counters, events, monitoring, profiles};
 
 /// The largest body that is read.
@@ -24,7 +26,7 @@ const MAX_BODY: usize = 64 * 1024;
 pub(crate) struct App {
     pub(crate) store: Arc<dyn StoreAdmin>,
     pub(crate) metrics: Option<Metrics>,
-    pub(crate) profiles: Table,
+    pub(crate) profiles: TypedTable<String, Profile>,
     pub(crate) counters: Table,
     pub(crate) stopping: Stopping,
 }
@@ -34,7 +36,7 @@ impl App {
         Ok(Self {
             store: Arc::clone(&opened.store),
             metrics: opened.metrics.clone(),
-            profiles: database.table("profiles")?,
+            profiles: database.table("profiles")?.typed(),
             counters: database.table("counters")?,
             stopping,
         })

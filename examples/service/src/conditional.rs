@@ -2,19 +2,30 @@
 
 use axum::http::header::{ETAG, IF_MATCH, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use store_core::{Condition, Revision};
+use store_core::Revision;
 
 use crate::error::ApiError;
 
-/// What a request asks to hold. A condition that does not hold is answered with 409, whether the client knew an older version or
+/// What a request asks to hold.
+#[derive(Debug, PartialEq)]
+pub(crate) enum If {
+    /// Nothing.
+    Any,
+    /// There is none yet.
+    Absent,
+    /// It has this version.
+    Match(Revision),
+}
+
+/// The condition of a request. One that does not hold is answered with 409, whether the client knew an older version or
 /// none: it is the store's `Conflict`, and the answer carries the present ETag.
-pub(crate) fn condition(headers: &HeaderMap) -> Result<Condition<'static>, ApiError> {
+pub(crate) fn condition(headers: &HeaderMap) -> Result<If, ApiError> {
     match (text(headers, &IF_MATCH)?, text(headers, &IF_NONE_MATCH)?) {
-        (None, None) => Ok(Condition::Any),
-        (Some(tag), None) => revision(tag).map(Condition::Revision).ok_or_else(|| {
+        (None, None) => Ok(If::Any),
+        (Some(tag), None) => revision(tag).map(If::Match).ok_or_else(|| {
             ApiError::invalid("If-Match must be one ETag of this service, in double quotes")
         }),
-        (None, Some("*")) => Ok(Condition::Absent),
+        (None, Some("*")) => Ok(If::Absent),
         (None, Some(_)) => Err(ApiError::invalid("If-None-Match can only be *")),
         (Some(_), Some(_)) => {
             Err(ApiError::invalid("If-Match and If-None-Match exclude each other"))
@@ -50,7 +61,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>
 mod tests {
     use super::*;
 
-    fn of(pairs: &[(HeaderName, &'static str)]) -> Result<Condition<'static>, ApiError> {
+    fn of(pairs: &[(HeaderName, &'static str)]) -> Result<If, ApiError> {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
             headers.append(name, HeaderValue::from_static(value));
@@ -61,9 +72,9 @@ mod tests {
     #[test]
     fn headers_become_conditions() {
         let revision = Revision::from_parts(1, 42);
-        assert_eq!(of(&[]).unwrap(), Condition::Any);
-        assert_eq!(of(&[(IF_NONE_MATCH, "*")]).unwrap(), Condition::Absent);
-        assert_eq!(of(&[(IF_MATCH, "\"1-2a\"")]).unwrap(), Condition::Revision(revision));
+        assert_eq!(of(&[]).unwrap(), If::Any);
+        assert_eq!(of(&[(IF_NONE_MATCH, "*")]).unwrap(), If::Absent);
+        assert_eq!(of(&[(IF_MATCH, "\"1-2a\"")]).unwrap(), If::Match(revision));
         let mut headers = HeaderMap::new();
         etag(&mut headers, Some(revision));
         assert_eq!(headers[ETAG], "\"1-2a\"");

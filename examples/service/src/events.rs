@@ -7,11 +7,12 @@ use axum::response::sse::{self, KeepAlive, Sse};
 use futures_util::stream::{Stream, StreamExt as _};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store_core::{ErrorKind, Event, EventStream, Gone, Revision};
+use store_core::typed::{Event, EventStream};
+use store_core::{ErrorKind, Gone, Revision};
 
 use crate::app::App;
 use crate::error::ApiError;
-use crate::profiles::View;
+use crate::profiles::{Profile, View};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,7 +29,7 @@ pub(crate) async fn profiles(
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<sse::Event, Infallible>>>, ApiError> {
     let Query(query) = query?;
-    let mut watch = app.profiles.watch().prefix(query.prefix);
+    let mut watch = app.profiles.watch().under(query.prefix.as_str());
     if let Some(last) = headers.get("last-event-id").filter(|id| !id.is_empty()) {
         let revision = last.to_str().ok().and_then(|id| id.parse().ok());
         watch = watch.after(revision.ok_or_else(|| {
@@ -40,21 +41,22 @@ pub(crate) async fn profiles(
     Ok(Sse::new(until).keep_alive(KeepAlive::default()))
 }
 
-fn show(events: EventStream) -> impl Stream<Item = sse::Event> {
+fn show(events: EventStream<String, Profile>) -> impl Stream<Item = sse::Event> {
     // A snapshot comes in the order of its keys, so its revisions are no place to go on from: until it is complete, events have no id,
     // and a client that loses the connection gets it again.
     let mut complete = false;
     events.map(move |event| {
         let event = match event {
             Ok(event) => event,
+            // One bad record does not end the stream.
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                return named("unreadable", &json!({ "id": error.key() }));
+            }
             Err(error) => return failed(error.kind()),
         };
         let revision = event.revision();
         let shown = match event {
-            Event::Put(record) => match View::of(&record) {
-                Ok(view) => named("put", &view),
-                Err(_) => named("unreadable", &json!({ "id": record.key() })),
-            },
+            Event::Put(entry) => named("put", &View::of(entry)),
             Event::Delete { key, reason, .. } => {
                 named("delete", &json!({ "id": key, "reason": why(reason) }))
             }

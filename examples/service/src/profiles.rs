@@ -6,10 +6,11 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use store_core::{Condition, Cursor, Error, ErrorKind, Expiry, Record, Revision};
+use store_core::typed::Entry;
+use store_core::{Cursor, Expiry, Revision};
 
 use crate::app::App;
-use crate::conditional::{condition, etag};
+use crate::conditional::{If, condition, etag};
 use crate::error::ApiError;
 
 /// What a profile holds.
@@ -43,24 +44,23 @@ pub(crate) struct View {
 }
 
 impl View {
-    fn new(id: &str, profile: Profile, revision: Option<Revision>, ttl: Option<Duration>) -> Self {
+    fn new(
+        id: String,
+        profile: Profile,
+        revision: Option<Revision>,
+        ttl: Option<Duration>,
+    ) -> Self {
         Self {
-            id: id.to_owned(),
+            id,
             profile,
             revision: revision.map(|revision| revision.to_string()),
             expires_in: ttl.map(|ttl| humantime::format_duration(ttl).to_string()),
         }
     }
 
-    /// # Errors
-    /// `Corrupt` when what is stored is no profile.
-    pub(crate) fn of(record: &Record) -> Result<Self, Error> {
-        let profile = serde_json::from_slice(record.value()).map_err(|error| {
-            Error::new(ErrorKind::Corrupt, "what is stored is no profile")
-                .with_key(record.key())
-                .with_source(error)
-        })?;
-        Ok(Self::new(record.key(), profile, record.revision(), record.ttl()))
+    pub(crate) fn of(entry: Entry<String, Profile>) -> Self {
+        let (revision, ttl) = (entry.revision(), entry.ttl());
+        Self::new(entry.key, entry.value, revision, ttl)
     }
 }
 
@@ -76,9 +76,8 @@ pub(crate) async fn get(
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ApiError> {
     let Path(id) = id?;
-    let record = app.profiles.read(&id).await?;
-    let record = record.ok_or_else(|| ApiError::absent("profile"))?;
-    Ok(show(StatusCode::OK, record.revision(), View::of(&record)?))
+    let entry = app.profiles.read(&id).await?.ok_or_else(|| ApiError::absent("profile"))?;
+    Ok(show(StatusCode::OK, entry.revision(), View::of(entry)))
 }
 
 #[derive(Deserialize)]
@@ -99,21 +98,16 @@ pub(crate) async fn put(
 ) -> Result<Response, ApiError> {
     let (Path(id), Query(query), Json(profile)) = (id?, query?, body?);
     profile.check()?;
-    let condition = condition(&headers)?;
     let ttl = query.ttl.as_deref().map(duration).transpose()?;
-    let value = serde_json::to_vec(&profile)
-        .map_err(|error| Error::new(ErrorKind::Internal, "not JSON").with_source(error))?;
-    let status = match condition {
-        Condition::Absent => StatusCode::CREATED,
-        _ => StatusCode::OK,
+    let write =
+        app.profiles.write(&id, &profile).expiry(ttl.map_or(Expiry::Database, Expiry::After));
+    let (status, write) = match condition(&headers)? {
+        If::Any => (StatusCode::OK, write),
+        If::Absent => (StatusCode::CREATED, write.if_absent()),
+        If::Match(revision) => (StatusCode::OK, write.if_revision(revision)),
     };
-    let written = app
-        .profiles
-        .write(&id, value)
-        .expiry(ttl.map_or(Expiry::Database, Expiry::After))
-        .condition(condition)
-        .await?;
-    let view = View::new(&id, profile, written.revision, ttl);
+    let written = write.await?;
+    let view = View::new(id, profile, written.revision, ttl);
     Ok(show(status, written.revision, view))
 }
 
@@ -130,8 +124,12 @@ pub(crate) async fn delete(
     headers: HeaderMap,
 ) -> Result<StatusCode, ApiError> {
     let Path(id) = id?;
-    let condition = condition(&headers)?;
-    app.profiles.delete(&id).condition(condition).await?;
+    let delete = app.profiles.delete(&id);
+    match condition(&headers)? {
+        If::Any => delete.await?,
+        If::Match(revision) => delete.if_revision(revision).await?,
+        If::Absent => return Err(ApiError::invalid("what is absent cannot be deleted")),
+    };
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -169,25 +167,18 @@ pub(crate) async fn list(
     if !(1..=100).contains(&query.limit) {
         return Err(ApiError::invalid("limit must be 1 to 100"));
     }
-    let mut scan = app.profiles.scan().prefix(query.prefix).page_size(query.limit);
+    let mut scan = app.profiles.scan().under(query.prefix.as_str()).page_size(query.limit);
     if let Some(cursor) = query.cursor {
         scan = scan.cursor(cursor.parse::<Cursor>()?);
     }
     let page = scan.page().await?;
-    let mut shown = ListPage {
-        profiles: Vec::with_capacity(page.items.len()),
-        unreadable: Vec::new(),
+    let unreadable = page.faults.into_iter().filter_map(|fault| {
+        tracing::warn!(%fault, "left out");
+        fault.key().map(str::to_owned)
+    });
+    Ok(Json(ListPage {
+        unreadable: unreadable.collect(),
+        profiles: page.items.into_iter().map(View::of).collect(),
         next: page.next.map(|cursor| cursor.to_string()),
-    };
-    let views = page.items.iter().map(View::of);
-    for view in views.chain(page.faults.into_iter().map(Err)) {
-        match view {
-            Ok(view) => shown.profiles.push(view),
-            Err(error) => {
-                tracing::warn!(%error, "left out");
-                shown.unreadable.extend(error.key().map(str::to_owned));
-            }
-        }
-    }
-    Ok(Json(shown))
+    }))
 }

@@ -11,6 +11,8 @@ pub(super) struct Evidence {
     refused: usize,
     /// Id and reason of what is neither.
     broken: Vec<String>,
+    /// What the target gave no way to show.
+    not_shown: usize,
 }
 
 impl Evidence {
@@ -19,7 +21,7 @@ impl Evidence {
             Ok(()) => self.passed += 1,
             Err(Failure::Unsupported(_)) => self.refused += 1,
             Err(Failure::Wrong(why)) => self.broken.push(format!("{id}: {why}")),
-            Err(Failure::NotApplicable(_)) => {}
+            Err(Failure::NotApplicable(_)) => self.not_shown += 1,
         }
     }
 
@@ -51,7 +53,10 @@ pub(super) fn judge(feature: Feature, evidence: &Evidence, declared: &Capability
     };
     let (agrees, why) = match (declared, derived) {
         (true, Verdict::Has) | (false, Verdict::Lacks) => (true, String::new()),
-        // Only a run of everything can tell; a target that declares `Shared` must show it.
+        (true, Verdict::Unknown) if evidence.not_shown > 0 => {
+            (false, "declared, but the target gives no way to show it".to_owned())
+        }
+        // Its proofs were not selected.
         (_, Verdict::Unknown) => (true, String::new()),
         (true, Verdict::Lacks) => (false, "declared, but the store refuses it".to_owned()),
         (true, Verdict::Broken) => {

@@ -14,6 +14,8 @@ use crate::layer::{Answer, Around, Items, Run};
 /// Pauses grow twofold from the first, each by chance between half and all of it. Attempts and the time for them all are bounded.
 /// Of a batch, only the items that failed are sent again, in their order, and none whose record the batch changes again later.
 ///
+/// A watch is opened again in the same way; once it is open, the driver itself reconnects it.
+///
 /// What was tried twice and may have happened the first time stays [unknown](crate::Outcome::Unknown) if it fails for good.
 #[derive(Clone, Debug)]
 pub struct Retry {

@@ -1,4 +1,4 @@
 //! Real servers as child processes.
 
-pub mod nats;
-pub mod nats_proxy;
+pub mod proxy;
+pub mod redis;

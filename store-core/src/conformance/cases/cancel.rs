@@ -109,7 +109,7 @@ pub(super) fn cases() -> Vec<Case> {
                 Ok(())
             }),
         case("cancel/updates", "a dropped `update` leaves a whole record and no lock")
-            .needs([F::IfRevision, F::Create])
+            .needs([F::KeepExpiry, F::IfRevision, F::Create])
             .run(|cx| async move {
                 let t = cx.table()?;
                 for i in 0..60u8 {

@@ -11,8 +11,8 @@ pub(super) fn cases() -> Vec<Case> {
             for one in t.read_many(&["k", "l"]).await {
                 shut(one, "read_many")?;
             }
-            shut(t.list().await, "list")?;
-            shut(t.scan().await, "scan")?;
+            shut(cx.list(&t).await, "list")?;
+            shut(cx.scan(&t).await, "scan")?;
             shut(t.list().any_order().await, "list in any order")
         }),
         case("close/writes", "a closed store refuses to write").run(|cx| async move {
@@ -55,19 +55,21 @@ pub(super) fn cases() -> Vec<Case> {
         case("close/watches", "a closed store refuses watches")
             .needs([F::Watch])
             .run(|cx| async move { shut(closed(&cx).await?.watch().await.map(drop), "watch") }),
-        case("close/admin", "a closed store refuses administration").run(|cx| async move {
-            let name = cx.name("main")?;
-            closed(&cx).await?;
-            let admin = cx.admin();
-            shut(admin.list().await, "list")?;
-            shut(admin.tables(&name).await, "tables")?;
-            shut(admin.create(&name, &DatabaseConfig::new()).await, "create")?;
-            shut(admin.update(&name, &DatabaseConfig::new()).await, "update")?;
-            shut(admin.delete(&name).await, "delete")?;
-            shut(admin.empty(&name).await, "empty")?;
-            shut(admin.status(&name).await, "status")?;
-            shut(admin.delete_table(&name, "t").await, "delete_table")
-        }),
+        case("close/admin", "a closed store refuses administration").needs([F::Databases]).run(
+            |cx| async move {
+                let name = cx.name("main")?;
+                closed(&cx).await?;
+                let admin = cx.admin();
+                shut(admin.list().await, "list")?;
+                shut(admin.tables(&name).await, "tables")?;
+                shut(admin.create(&name, &DatabaseConfig::new()).await, "create")?;
+                shut(admin.update(&name, &DatabaseConfig::new()).await, "update")?;
+                shut(admin.delete(&name).await, "delete")?;
+                shut(admin.empty(&name).await, "empty")?;
+                shut(admin.status(&name).await, "status")?;
+                shut(admin.delete_table(&name, cx.table()?.name()).await, "delete_table")
+            },
+        ),
         case("close/ping", "a closed store does not answer a ping").run(|cx| async move {
             closed(&cx).await?;
             shut(cx.store().ping().await, "ping")

@@ -174,7 +174,7 @@ pub(super) fn cases() -> Vec<Case> {
             "default-expiry/update",
             "a changed default counts for later writes; records stay as they are",
         )
-        .needs([F::DefaultExpiry])
+        .needs([F::DefaultExpiry, F::Databases])
         .run(|cx| async move {
             let t = lived(&cx, cx.long()).await?;
             t.write("before", "v").await?;
@@ -196,7 +196,7 @@ pub(super) fn cases() -> Vec<Case> {
             Ok(())
         }),
         case("default-expiry/removed", "without its default a database keeps records for ever")
-            .needs([F::DefaultExpiry])
+            .needs([F::DefaultExpiry, F::Databases])
             .run(|cx| async move {
                 let t = lived(&cx, cx.long()).await?;
                 cx.admin().update(cx.name("short")?, &DatabaseConfig::new()).await?;

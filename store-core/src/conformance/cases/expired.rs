@@ -187,7 +187,7 @@ pub(super) fn cases() -> Vec<Case> {
         on(
             "expired/atomic-absent",
             "an expired record is absent for an atomic batch",
-            [F::AtomicBatch],
+            [F::AtomicBatch, F::Create],
             |_, t| {
                 Box::pin(async move {
                     t.batch().check("k", Condition::Absent).write("a", "1").commit().await?;
@@ -267,7 +267,7 @@ pub(super) fn cases() -> Vec<Case> {
         on(
             "expired/update",
             "`update` is handed nothing where a record has expired",
-            [F::Create, F::IfRevision],
+            [F::Create, F::IfRevision, F::KeepExpiry],
             |_, t| {
                 Box::pin(async move {
                     let mut found = false;

@@ -20,6 +20,7 @@ mod history;
 mod keys;
 mod list;
 mod metadata;
+mod micro;
 mod model;
 mod names;
 mod page;
@@ -71,6 +72,7 @@ pub(super) fn all() -> Vec<Case> {
         cancel::cases(),
         capability::cases(),
         go_micro::cases(),
+        micro::cases(),
         peers::cases(),
         shared::cases(),
         fault::cases(),
@@ -92,7 +94,7 @@ mod prelude {
     pub(super) use crate::{
         Change, Condition, Consistency, Cursor, DatabaseConfig, ErrorKind, Event, Expiry,
         Feature as F, Gone, Key, ListOptions, Metadata, Namespace, Op, Order, Outcome, Put,
-        ReadOptions, Remove, Revision, Start, Store, Table, WatchOptions,
+        ReadOptions, Remove, Revision, Table,
     };
     pub(super) use futures_util::{StreamExt as _, TryStreamExt as _};
     pub(super) use serde_json::json;

@@ -109,7 +109,7 @@ pub(super) fn cases() -> Vec<Case> {
                 ensure_value(&cx.table()?, "k", "150").await
             }),
         case("race/update", "`update` of many tasks loses nothing, from the first on")
-            .needs([F::IfRevision, F::Create])
+            .needs([F::KeepExpiry, F::IfRevision, F::Create])
             .run(|cx| async move {
                 cx.together(6, |cx, _| async move {
                     let t = cx.table()?;
@@ -126,7 +126,7 @@ pub(super) fn cases() -> Vec<Case> {
                 ensure_value(&cx.table()?, "k", "150").await
             }),
         case("race/update-and-remove", "`update` that removes and creates loses nothing")
-            .needs([F::IfRevision, F::Create])
+            .needs([F::KeepExpiry, F::IfRevision, F::Create])
             .run(|cx| async move {
                 // Each token is taken once: by removing the record, put back by creating it.
                 let taken = cx

@@ -9,7 +9,7 @@ pub(super) fn cases() -> Vec<Case> {
             "a watch resumed after an event's revision sees what came after it",
         )
         .proves(F::WatchResume)
-        .needs([F::Watch])
+        .needs([F::Revisions, F::Watch])
         .run(|cx| async move {
             let t = cx.table()?;
             let mut watch = cx.changes(&t).await?;

@@ -126,7 +126,7 @@ pub(super) fn cases() -> Vec<Case> {
                 Ok(())
             }),
         case("shared/update-total", "`update` through two stores loses nothing")
-            .needs([F::Shared, F::IfRevision, F::Create])
+            .needs([F::KeepExpiry, F::Shared, F::IfRevision, F::Create])
             .run(|cx| async move {
                 let second = cx.second_table().await?;
                 cx.together(4, |cx, task| {

@@ -37,7 +37,7 @@ pub(crate) fn measure(structure: &str, key_len: usize) -> Result<f64> {
 
 fn fill<C: Points>(key_len: usize) -> Result<f64> {
     let runtime = Builder::new_current_thread().build()?;
-    let order = keys::shuffled(RECORDS);
+    let order = keys::shuffled(RECORDS, 1);
     let mut key = String::with_capacity(2 * key_len);
     let before = resident()?;
     let structure = C::new()?;

@@ -65,7 +65,7 @@ impl Pool {
     fn new(count: usize, len: usize, make: impl Fn(&mut String, usize)) -> Self {
         let mut text = String::with_capacity(count * len);
         let mut key = String::new();
-        for i in shuffled(count) {
+        for i in shuffled(count, 1) {
             make(&mut key, i);
             text.push_str(&key);
         }
@@ -76,9 +76,10 @@ impl Pool {
         self.text.len() / self.len
     }
 
-    /// Each key once.
+    /// Each key once, in an order that has nothing to do with that of a walk: neighbours of a walk must not be neighbours in memory.
     pub(crate) fn each(&self) -> impl Iterator<Item = &str> {
-        (0..self.count()).map(|i| &self.text[i * self.len..][..self.len])
+        let order = shuffled(self.count(), 2);
+        order.into_iter().map(|i| &self.text[i * self.len..][..self.len])
     }
 
     /// Keys without end; each task of a slice begins elsewhere, and so does each round.
@@ -124,10 +125,10 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The numbers below `count` in an order that looks random and is always the same.
-pub(crate) fn shuffled(count: usize) -> Vec<usize> {
+/// The numbers below `count` in an order that looks random and is the same for the same seed.
+pub(crate) fn shuffled(count: usize, seed: u64) -> Vec<usize> {
     let mut order: Vec<usize> = (0..count).collect();
-    let mut state = 0x2545_F491_4F6C_DD1D_u64;
+    let mut state = 0x2545_F491_4F6C_DD1D_u64.wrapping_mul(2 * seed + 1);
     for last in (1..count).rev() {
         state ^= state << 13;
         state ^= state >> 7;
