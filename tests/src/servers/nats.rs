@@ -3,8 +3,6 @@
 //! The binary is named by `STORE_TEST_NATS_SERVER`, else found on the path; other versions by `STORE_TEST_NATS_SERVER_2_10`,
 //! `_2_11` and `_2_12`.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::fmt;
 use std::fs;
 use std::io::{BufRead as _, BufReader};

@@ -1,6 +1,5 @@
-//! A TCP proxy on loopback, for async tests and the conformance suite, that can be cut or slowed, so that a test can disturb the way between a store and its server.
-
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+//! A TCP proxy on loopback, for async tests and the conformance suite: it can be cut or slowed, so that a test can disturb the
+//! way between a store and its server.
 
 use std::fmt;
 use std::net::SocketAddr;
