@@ -1,5 +1,7 @@
 //! What the NATS driver offers beyond the contract.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so")]
+
 use std::sync::Arc;
 
 use store_core::{DatabaseConfig, ErrorKind, Name, Store, StoreAdmin};

@@ -1,5 +1,7 @@
 //! The layout `plain` beside the programs whose keys it shares: what they send is what we send, what they wrote is what we read.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so")]
+
 use std::sync::Arc;
 use std::time::Duration;
 
