@@ -416,7 +416,7 @@ pub struct ListOptions {
     pub suffix: String,
     /// Only keys after this one, in byte order; it need not exist.
     pub start_after: Option<String>,
-    /// Continue here; then `offset` and `start_after` do not count.
+    /// Continue here, with the same filters; then `offset` does not count.
     pub cursor: Option<Cursor>,
     /// Leave out so many first.
     pub offset: usize,
