@@ -2,7 +2,6 @@
 //! `STORE_TEST_WRITE_README=1 cargo test -p tests --test conformance` writes it.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so")]
-#![expect(clippy::print_stdout, reason = "a report is worth seeing, also when it passes")]
 
 use std::path::Path;
 
