@@ -30,7 +30,6 @@ from pathlib import Path
 from typing import Callable, Iterable, TextIO
 
 import checks
-import readme
 from tools import Missing, Tools
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -77,13 +76,6 @@ def suites(run: Run) -> None:
 
 def examples(run: Run) -> None:
     run.test(*ALL, "--examples", *run.targets(of_examples=True))
-
-
-def table(run: Run) -> None:
-    text = readme.README.read_text(encoding="utf-8")
-    made = run.command(readme.COMMAND)
-    if readme.with_table(text, made) != text:
-        raise Failed("the README's table is not what the suite finds: `python3 scripts/readme.py` writes it")
 
 
 def bench(run: Run) -> None:
@@ -167,7 +159,6 @@ STEPS = [
     Step(conformance, "the conformance suite on every driver and layer"),
     Step(suites, "all other integration tests"),
     Step(examples, "the examples, against the real binaries"),
-    Step(table, "the README's table of capabilities is what the suite finds"),
     Step(bench, "the benchmarks, shortened", full=True),
     Step(fmt, "formatting"),
     Step(lints, "clippy, all features and each on its own"),

@@ -5,7 +5,6 @@ import unittest
 from pathlib import Path
 
 import checks
-import readme
 import tools
 
 
@@ -87,16 +86,6 @@ class Licences(unittest.TestCase):
         with tempfile.TemporaryDirectory() as directory:
             found = checks.licences(metadata(packages, []), Path(directory))
         self.assertEqual(len(found), 3, found)
-
-
-class Readme(unittest.TestCase):
-    def test_the_table_stands_between_its_marks(self):
-        text = f"a\n{readme.BEGIN}\nold\n{readme.END}\nb\n"
-        new = readme.with_table(text, "warning: x\n| new |\n")
-        self.assertEqual(new, f"a\n{readme.BEGIN}\n| new |\n{readme.END}\nb\n")
-        self.assertEqual(readme.with_table(new, "| new |"), new)
-        with self.assertRaises(ValueError):
-            readme.with_table("no marks", "| new |")
 
 
 class Versions(unittest.TestCase):

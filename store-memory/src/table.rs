@@ -12,12 +12,12 @@ use store_core::{
     Result, Revision, Timestamp, U64Page, Written,
 };
 
-use crate::core::Core;
+use crate::core::{Core, Moment};
 use crate::database::State;
 use crate::eviction::Entry;
 use crate::feed::Feed;
 use crate::index::Index;
-use crate::shard::{Shard, hash, is_expired};
+use crate::shard::{Shard, Size, hash, is_expired};
 
 /// Enough that writers on many cores rarely meet; 4 KiB for a table that holds something.
 const SHARDS: usize = 64;
@@ -39,6 +39,8 @@ pub(crate) struct Table {
     /// Made with the first write.
     shards: OnceLock<Box<[Aligned]>>,
     index: Index,
+    /// A bit for each shard that has something to tell the index.
+    untold: AtomicU64,
     pub(crate) feed: Feed,
     /// In milliseconds: no record expires before.
     due: AtomicU64,
@@ -61,6 +63,7 @@ impl Table {
             state,
             shards: OnceLock::new(),
             index: Index::default(),
+            untold: AtomicU64::new(0),
             feed: Feed::default(),
             due: AtomicU64::new(u64::MAX),
         })
@@ -126,9 +129,15 @@ impl Table {
         }
     }
 
-    /// How many records it holds, expired ones included until they are removed.
-    pub(crate) fn len(&self) -> usize {
-        self.all().map(|shard| shard.read().len()).sum()
+    /// What it holds, expired records included until they are removed.
+    pub(crate) fn size(&self) -> Size {
+        let mut size = Size::default();
+        for shard in self.all() {
+            let shard = shard.read();
+            size.records += shard.len() as u64;
+            size.bytes += shard.bytes;
+        }
+        size
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -164,6 +173,7 @@ impl Table {
         // With a cursor the start does not count.
         let mut last: Option<CompactString> = after.or(o.start_after.as_deref()).map(Into::into);
         let now = self.core.now();
+        self.tell_index();
         let mut keys = Vec::new();
         let mut chunk = 128;
         loop {
@@ -189,6 +199,32 @@ impl Table {
             }
             last = keys.pop();
             chunk = 1024;
+        }
+    }
+
+    /// Has every shard tell the index what it has not told yet.
+    fn tell_index(&self) {
+        let mut untold = self.untold.load(Ordering::Acquire);
+        let Some(shards) = self.shards.get() else { return };
+        while untold != 0 {
+            let slot = untold.trailing_zeros() as usize;
+            untold &= untold - 1;
+            let mut shard = shards[slot].0.write();
+            shard.tell(&self.index, &self.core.hasher);
+            // Under the lock: who finds the bit gone finds the keys in the index.
+            self.untold.fetch_and(!(1 << slot), Ordering::AcqRel);
+        }
+    }
+
+    /// A key of this shard was born or has died.
+    #[inline]
+    fn touched(&self, shard: &mut Shard, hash: u64) {
+        let bit = 1 << slot(hash);
+        if self.untold.load(Ordering::Relaxed) & bit == 0 {
+            self.untold.fetch_or(bit, Ordering::AcqRel);
+        }
+        if shard.is_index_due() {
+            shard.tell(&self.index, &self.core.hasher);
         }
     }
 
@@ -227,7 +263,7 @@ impl Table {
 
     pub(crate) fn write(&self, put: &Put<'_>) -> Result<Revision> {
         self.check_len(put.value.len())?;
-        let now = self.core.now();
+        let now = &Moment::new(&self.core);
         let draft = self.draft_of(put, now)?;
         let hash = draft.hash;
         let (revision, old) = {
@@ -252,7 +288,8 @@ impl Table {
             return absent();
         };
         let mut shard = shard.write();
-        let Some(record) = self.live(&mut shard, hash, key.as_bytes(), self.core.now()) else {
+        let Some(record) = self.live(&mut shard, hash, key.as_bytes(), &Moment::new(&self.core))
+        else {
             return absent();
         };
         remove.condition.check(Some(record))?;
@@ -269,11 +306,11 @@ impl Table {
         condition: &Condition<'_>,
     ) -> Result<Option<Revision>> {
         condition.on_existing()?;
-        let now = self.core.now();
+        let now = &Moment::new(&self.core);
         if expiry == Expiry::Keep {
             return Err(Error::invalid("a change of expiry must say the new expiry"));
         }
-        expiry.resolve(now, self.state.default_ttl())?;
+        self.resolve(expiry, now)?;
         let hash = self.hash(key);
         let absent = || match condition {
             Condition::Any => Ok(None),
@@ -297,12 +334,14 @@ impl Table {
 
     pub(crate) fn increment(&self, key: Key<'_>, delta: i64) -> Result<Counter> {
         let hash = self.hash(key);
-        let now = self.core.now();
+        let now = &Moment::new(&self.core);
         let mut digits = itoa::Buffer::new();
         let (value, revision, old) = {
             let mut shard = self.shard_or_make(hash).write();
             self.exists()?;
-            self.live(&mut shard, hash, key.as_bytes(), now);
+            if shard.has_expiries() {
+                self.live(&mut shard, hash, key.as_bytes(), now);
+            }
             let keeps_history = self.state.history() > 1;
             let held = shard.find_mut(hash, key.as_bytes());
             let value = Counter::next(held.as_deref().map(Record::value), delta)?;
@@ -313,7 +352,7 @@ impl Table {
                 && held.overwrite(text)
             {
                 let expires = held.expires();
-                (value, self.feed.put(&self.core, held, expires, now), None)
+                (value, self.feed.put(&self.core, held, expires, now.recent()), None)
             } else {
                 self.check_len(text.len())?;
                 let record = match shard.find(hash, key.as_bytes()) {
@@ -331,7 +370,7 @@ impl Table {
     }
 
     pub(crate) fn atomic(&self, ops: &[Op<'_>]) -> Result<Vec<Written>> {
-        let now = self.core.now();
+        let now = &Moment::new(&self.core);
         Self::check_ops(ops)?;
         let mut steps = Vec::with_capacity(ops.len());
         for op in ops {
@@ -352,18 +391,21 @@ impl Table {
         if steps.iter().any(|step| step.draft.is_some()) {
             self.exists()?;
         }
-        let (mut births, mut bytes) = (0, 0);
+        let mut more = Size::default();
         for Step { hash, op, draft } in &steps {
             let current = self.live(locked.shard(*hash), *hash, op.key().as_bytes(), now);
             op.condition().check(current).map_err(|error| error.with_key(op.key()))?;
             if let Some(draft) = draft {
                 let room = Room::of(current, &draft.record);
-                births += room.births;
-                bytes += room.more;
+                more.records += room.more.records;
+                more.bytes += room.more.bytes;
             }
         }
         // Room for all of it before any of it.
-        self.state.grow(births, bytes)?;
+        let bounded = self.state.is_bounded();
+        if bounded {
+            self.state.grow(more)?;
+        }
         let mut written = Vec::with_capacity(steps.len());
         let mut old = Vec::with_capacity(steps.len());
         let mut changed = Vec::new();
@@ -372,7 +414,7 @@ impl Table {
             written.push(match (draft, op) {
                 (Some(draft), _) => {
                     let room = Room::of(shard.find(hash, draft.record.key_bytes()), &draft.record);
-                    self.state.shrink(0, room.less);
+                    self.take(shard, &room, bounded);
                     let (revision, before) = self.place(shard, draft, now);
                     old.extend(before);
                     changed.push((hash, revision));
@@ -392,7 +434,7 @@ impl Table {
     }
 
     /// Prepares one operation of a batch.
-    fn step<'a>(&self, op: &'a Op<'a>, now: Timestamp) -> Result<Step<'a>> {
+    fn step<'a>(&self, op: &'a Op<'a>, now: &Moment<'_>) -> Result<Step<'a>> {
         let draft = match op {
             Op::Put(put) => {
                 let draft = self.check_len(put.value.len()).and_then(|()| self.draft_of(put, now));
@@ -404,16 +446,15 @@ impl Table {
     }
 
     #[inline]
-    fn draft_of(&self, put: &Put<'_>, now: Timestamp) -> Result<Draft> {
+    fn draft_of(&self, put: &Put<'_>, now: &Moment<'_>) -> Result<Draft> {
         let record = Record::builder(put.key, put.value.clone()).metadata(put.metadata.clone());
         self.draft(self.hash(put.key), record.build(), put.expiry, now)
     }
 
-    fn draft(&self, hash: u64, record: Record, expiry: Expiry, now: Timestamp) -> Result<Draft> {
-        let default = self.state.default_ttl();
-        let expires = expiry.resolve(now, default)?;
+    fn draft(&self, hash: u64, record: Record, expiry: Expiry, now: &Moment<'_>) -> Result<Draft> {
+        let expires = self.resolve(expiry, now)?;
         let default = match expires {
-            Expires::Keep => match Expiry::Database.resolve(now, default)? {
+            Expires::Keep => match self.resolve(Expiry::Database, now)? {
                 Expires::To(at) => at,
                 Expires::Keep => None,
             },
@@ -437,6 +478,16 @@ impl Table {
             }
         }
         Ok(())
+    }
+
+    /// An expiry as of now, without asking for the time where there is none.
+    #[inline]
+    fn resolve(&self, expiry: Expiry, now: &Moment<'_>) -> Result<Expires> {
+        match (expiry, self.state.default_ttl()) {
+            (Expiry::Never, _) | (Expiry::Database, None) => Ok(Expires::To(None)),
+            (Expiry::Keep, _) => Ok(Expires::Keep),
+            (_, default) => expiry.resolve(now.exact(), default),
+        }
     }
 
     fn check_len(&self, len: usize) -> Result<()> {
@@ -463,11 +514,11 @@ impl Table {
         shard: &'s mut Shard,
         hash: u64,
         key: &[u8],
-        now: Timestamp,
+        now: &Moment<'_>,
     ) -> Option<&'s Record> {
         if shard.has_expiries() {
             let held = shard.find(hash, key)?;
-            if is_expired(held, now) {
+            if is_expired(held, now.exact()) {
                 let key = held.key().to_owned();
                 self.bury(shard, hash, &key, Gone::Expired);
                 return None;
@@ -484,32 +535,73 @@ impl Table {
         shard: &mut Shard,
         draft: Draft,
         condition: &Condition<'_>,
-        now: Timestamp,
+        now: &Moment<'_>,
     ) -> Result<(Revision, Option<Record>)> {
         let current = self.live(shard, draft.hash, draft.record.key_bytes(), now);
         condition.check(current)?;
         let room = Room::of(current, &draft.record);
-        if room.less > 0 {
-            self.state.shrink(0, room.less);
-        } else {
-            self.state.grow(room.births, room.more)?;
+        let bounded = self.state.is_bounded();
+        if bounded {
+            self.state.grow(room.more)?;
         }
+        self.take(shard, &room, bounded);
         Ok(self.place(shard, draft, now))
+    }
+
+    /// Books what a write takes, for which there is room, and gives back what it leaves.
+    #[inline]
+    fn take(&self, shard: &mut Shard, room: &Room, bounded: bool) {
+        shard.bytes = shard.bytes + room.more.bytes - room.less;
+        if bounded {
+            shard.told.records += room.more.records;
+            shard.told.bytes += room.more.bytes;
+            self.give_back(shard, Size { records: 0, bytes: room.less });
+        }
+    }
+
+    /// Tells the totals of a bounded database that so much of what they have is gone.
+    fn give_back(&self, shard: &mut Shard, gone: Size) {
+        // Not more than they were told: the limit may be younger than the record.
+        let known = Size {
+            records: gone.records.min(shard.told.records),
+            bytes: gone.bytes.min(shard.told.bytes),
+        };
+        shard.told.records -= known.records;
+        shard.told.bytes -= known.bytes;
+        self.state.shrink(known);
+    }
+
+    /// Tells the totals all there is, for a database that gets a limit.
+    pub(crate) fn count(&self) {
+        for shard in self.all() {
+            let mut shard = shard.write();
+            let told = shard.told;
+            let size = Size { records: shard.len() as u64, bytes: shard.bytes };
+            self.state.shrink(told);
+            self.state.count(size);
+            shard.told = size;
+        }
     }
 
     /// Puts a draft in its place, for which there is room.
     #[inline]
-    fn place(&self, shard: &mut Shard, draft: Draft, now: Timestamp) -> (Revision, Option<Record>) {
+    fn place(
+        &self,
+        shard: &mut Shard,
+        draft: Draft,
+        now: &Moment<'_>,
+    ) -> (Revision, Option<Record>) {
         let Draft { hash, mut record, expires, default } = draft;
         let expires = match expires {
             Expires::To(at) => at,
             Expires::Keep => shard.find(hash, record.key_bytes()).map_or(default, Record::expires),
         };
-        let revision = self.feed.put(&self.core, &mut record, expires, now);
+        let revision = self.feed.put(&self.core, &mut record, expires, now.recent());
         // The index has a key as long as the shard has its record.
-        let (old, due) = shard.put(&self.core.hasher, hash, record, |key| {
-            self.index.insert(key);
-        });
+        let (old, due) = shard.put(&self.core.hasher, hash, record);
+        if old.is_none() {
+            self.touched(shard, hash);
+        }
         if let Some(due) = due {
             self.due.fetch_min(due.as_millis(), Ordering::Relaxed);
             self.core.alarm.set(due);
@@ -518,9 +610,15 @@ impl Table {
         if keep > 1
             && let Some(old) = old
         {
-            let cost = old.footprint() as u64;
+            let came = old.footprint() as u64;
             let gone = shard.keep_version(old, keep - 1);
-            self.state.settle(cost, gone.iter().map(|r| r.footprint() as u64).sum());
+            let went: u64 = gone.iter().map(|record| record.footprint() as u64).sum();
+            shard.bytes = shard.bytes + came - went;
+            if self.state.is_bounded() {
+                self.state.count(Size { records: 0, bytes: came });
+                shard.told.bytes += came;
+                self.give_back(shard, Size { records: 0, bytes: went });
+            }
             return (revision, None);
         }
         (revision, old)
@@ -529,10 +627,14 @@ impl Table {
     /// Takes a record out and tells why.
     fn bury(&self, shard: &mut Shard, hash: u64, key: &str, why: Gone) -> Option<Record> {
         let record = shard.remove(hash, key)?;
-        self.index.remove(key);
+        self.touched(shard, hash);
         let versions = shard.drop_versions(key).unwrap_or_default();
         let bytes: usize = versions.iter().chain([&record]).map(Record::footprint).sum();
-        self.state.shrink(1, (bytes + OVERHEAD) as u64);
+        let gone = Size { records: 1, bytes: (bytes + OVERHEAD) as u64 };
+        shard.bytes -= gone.bytes;
+        if self.state.is_bounded() {
+            self.give_back(shard, gone);
+        }
         // Last: who has seen the event finds the record counted out.
         self.feed.gone(&self.core, key, why);
         Some(record)
@@ -583,14 +685,14 @@ impl Table {
         let mut shards: Vec<_> = self.all().map(|shard| shard.write()).collect();
         let mut dropped = Vec::with_capacity(shards.len());
         self.index.clear();
+        self.untold.store(0, Ordering::Release);
         for shard in &mut shards {
             let (records, versions) = shard.take();
             for record in &records {
                 self.feed.gone(&self.core, record.key(), Gone::Deleted);
             }
-            let bytes: usize = records.iter().chain(&versions).map(Record::footprint).sum();
-            let overhead = records.len() * OVERHEAD;
-            self.state.shrink(records.len() as u64, (bytes + overhead) as u64);
+            // Whether or not there is a limit now: whoever sets one later begins with nothing.
+            self.state.shrink(std::mem::take(&mut shard.told));
             dropped.push((records, versions));
         }
         drop(shards);
@@ -666,10 +768,9 @@ impl Locked<'_> {
     }
 }
 
-/// What a write needs.
+/// What a write takes and what it gives back.
 struct Room {
-    births: u64,
-    more: u64,
+    more: Size,
     less: u64,
 }
 
@@ -677,12 +778,11 @@ impl Room {
     #[inline]
     fn of(held: Option<&Record>, record: &Record) -> Self {
         let cost = record.footprint() as u64;
-        match held.map(|held| held.footprint() as u64) {
-            Some(held) => {
-                Self { births: 0, more: cost.saturating_sub(held), less: held.saturating_sub(cost) }
-            }
-            None => Self { births: 1, more: cost + OVERHEAD as u64, less: 0 },
-        }
+        let Some(held) = held.map(|held| held.footprint() as u64) else {
+            return Self { more: Size { records: 1, bytes: cost + OVERHEAD as u64 }, less: 0 };
+        };
+        let more = Size { records: 0, bytes: cost.saturating_sub(held) };
+        Self { more, less: held.saturating_sub(cost) }
     }
 }
 
@@ -698,6 +798,6 @@ fn scan_order(hash: u64) -> u64 {
 
 impl fmt::Debug for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Table({} records)", self.len())
+        write!(f, "Table({} records)", self.size().records)
     }
 }
