@@ -1,0 +1,1 @@
+fn x(){let _=wasmtime_wasi::WasiCtxBuilder::new();}
