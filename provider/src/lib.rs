@@ -36,4 +36,4 @@ pub use limits::Limits;
 pub use place::{Create, Place};
 pub use pool::{Connection, Pool};
 pub use swap::{Cas, Entry, Expect, Swap};
-pub use watch::{Change, Filter, pump};
+pub use watch::{Change, Filter, Watching};

@@ -1,10 +1,10 @@
 use std::collections::BTreeSet;
-use std::future::Future;
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use store_core::{ErrorKind, Event, Revision, Scope, Start};
+use store_core::{ErrorKind, Event, EventStream, Revision, Scope};
 
 use crate::{Bucket, Error, Result};
 
@@ -103,61 +103,104 @@ impl Filter {
     }
 }
 
-/// Tells of the changes in a bucket from now on, one at a time and in order per key, until the store is closed. Where the backend
-/// goes away, the watch is resumed when it is back; what was lost meanwhile is told of as the values that are there then.
-///
-/// Returns when the watch cannot go on.
-///
-/// # Errors
-/// Why it could not be begun, or cannot go on.
-pub async fn pump<F, D>(bucket: &Bucket, filter: &Filter, mut deliver: F) -> Result<()>
-where
-    F: FnMut(Change) -> D + Send,
-    D: Future<Output = ()> + Send,
-{
-    let scope = filter.scope(bucket)?;
-    let mut last: Option<Revision> = None;
-    let mut pause = Duration::from_millis(50);
-    loop {
-        let mut watch = bucket.table().watch();
-        watch = match &scope {
+/// The changes in a bucket since it was watched; see [`Bucket::watch`].
+pub struct Watching {
+    bucket: Bucket,
+    filter: Filter,
+    scope: Scope,
+    events: Option<EventStream>,
+    last: Option<Revision>,
+    pause: Duration,
+}
+
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+impl Bucket {
+    /// Watches: every change made after this returned is told of, in order per key. Where the backend goes away, the watch is resumed
+    /// when it is back; what was lost meanwhile is told of as the values that are there then.
+    ///
+    /// # Errors
+    /// `Other` where the backend cannot watch, and why it could not be begun.
+    pub async fn watch(&self, filter: Filter) -> Result<Watching> {
+        let scope = filter.scope(self)?;
+        let mut watching = Watching {
+            bucket: self.clone(),
+            filter,
+            scope,
+            events: None,
+            last: None,
+            pause: FIRST_PAUSE,
+        };
+        watching.events = Some(watching.open().await.map_err(|e| self.fail(e))?);
+        Ok(watching)
+    }
+}
+
+impl Watching {
+    async fn open(&self) -> store_core::Result<EventStream> {
+        let watch = self.bucket.table().watch();
+        let watch = match &self.scope {
             Scope::Key(key) => watch.key(key.as_str()),
             Scope::Prefix(prefix) => watch.prefix(prefix.as_str()),
             _ => watch,
         };
-        let start = last.map_or(Start::Changes, Start::After);
-        watch = match start {
-            Start::After(revision) => watch.after(revision),
-            _ => watch.changes_only(),
-        };
-        let failure = match watch.await {
-            Ok(mut events) => loop {
-                match events.next().await {
+        match self.last {
+            Some(revision) => watch.after(revision).await,
+            None => watch.changes_only().await,
+        }
+    }
+
+    /// The next change; `None` when the store was closed. May be dropped and called again.
+    ///
+    /// # Errors
+    /// Why the watch cannot go on.
+    pub async fn next(&mut self) -> Result<Option<Change>> {
+        loop {
+            let failure = match &mut self.events {
+                Some(events) => match events.next().await {
                     Some(Ok(event)) => {
-                        pause = Duration::from_millis(50);
-                        last = event.revision().or(last);
-                        if let Some(change) = change(bucket, filter, event) {
-                            deliver(change).await;
+                        self.pause = FIRST_PAUSE;
+                        self.last = event.revision().or(self.last);
+                        match change(&self.bucket, &self.filter, event) {
+                            Some(change) => return Ok(Some(change)),
+                            None => continue,
                         }
                     }
-                    Some(Err(error)) => break Some(error),
-                    None => break None,
+                    Some(Err(error)) => Some(error),
+                    None => None,
+                },
+                None => match self.open().await {
+                    Ok(events) => {
+                        self.events = Some(events);
+                        continue;
+                    }
+                    Err(error) => Some(error),
+                },
+            };
+            self.events = None;
+            match failure {
+                Some(error) if error.kind() == ErrorKind::Closed => return Ok(None),
+                Some(error) if error.kind() == ErrorKind::Unsupported => {
+                    if self.last.take().is_none() {
+                        return Err(error.into());
+                    }
+                    tracing::warn!(%error, "changes made while the backend was away are lost");
                 }
-            },
-            Err(error) => Some(error),
-        };
-        match failure {
-            Some(error) if error.kind() == ErrorKind::Closed => return Ok(()),
-            Some(error) if error.kind() == ErrorKind::Unsupported && last.is_some() => {
-                tracing::warn!(%error, "changes made while the backend was away are lost");
-                last = None;
+                Some(error) => tracing::warn!(%error, "a watch was interrupted"),
+                None => tracing::warn!("a watch ended"),
             }
-            Some(error) if error.kind() == ErrorKind::Unsupported => return Err(error.into()),
-            Some(error) => tracing::warn!(%error, "a watch was interrupted"),
-            None => tracing::warn!("a watch ended"),
+            tokio::time::sleep(self.pause).await;
+            self.pause = (self.pause * 2).min(Duration::from_secs(5));
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_secs(5));
+    }
+}
+
+impl fmt::Debug for Watching {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watching")
+            .field("bucket", &self.bucket)
+            .field("filter", &self.filter)
+            .finish_non_exhaustive()
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use provider::{
-    Bucket, Buckets, Change, Create, Error, Expect, Filter, Limits, Place, SetOptions, Swap, pump,
+    Bucket, Buckets, Change, Create, Error, Expect, Filter, Limits, Place, SetOptions, Swap,
 };
 use store_core::{DatabaseConfig, Name, Store, StoreAdmin};
 use store_memory::Memory;
@@ -374,21 +374,7 @@ async fn a_watch_tells_of_what_was_asked_for_in_order() {
         (Filter::parse("DEL@a,SET@end").unwrap(), vec!["-a", "end="]),
         (Filter::parse("SET@end").unwrap(), vec!["end="]),
     ] {
-        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
-        let watched = bucket.clone();
-        let task = tokio::spawn(async move {
-            let tell = &tell;
-            pump(&watched, &filter, async |change| {
-                let _ = tell.send(match change {
-                    Change::Set { key, value } => {
-                        format!("{key}={}", String::from_utf8_lossy(&value))
-                    }
-                    Change::Delete { key } => format!("-{key}"),
-                });
-            })
-            .await
-        });
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        let mut watching = bucket.watch(filter).await.unwrap();
         bucket.set("a", "1").await.unwrap();
         bucket.set("b", "2").await.unwrap();
         bucket.delete("a").await.unwrap();
@@ -396,11 +382,13 @@ async fn a_watch_tells_of_what_was_asked_for_in_order() {
         bucket.set("end", "").await.unwrap();
         let mut seen = Vec::new();
         while seen.last().is_none_or(|last| last != "end=") {
-            let next = tokio::time::timeout(Duration::from_secs(5), told.recv()).await;
-            seen.push(next.unwrap().unwrap());
+            let next = tokio::time::timeout(Duration::from_secs(5), watching.next()).await;
+            seen.push(match next.unwrap().unwrap().unwrap() {
+                Change::Set { key, value } => format!("{key}={}", String::from_utf8_lossy(&value)),
+                Change::Delete { key } => format!("-{key}"),
+            });
         }
         assert_eq!(seen, expected);
-        task.abort();
         bucket.delete("n").await.unwrap();
     }
 }
@@ -409,8 +397,8 @@ async fn a_watch_tells_of_what_was_asked_for_in_order() {
 async fn a_watch_ends_with_its_store() {
     let store = Arc::new(Memory::new());
     let bucket = bucket(on(&store)).await;
-    let task = tokio::spawn(async move { pump(&bucket, &Filter::all(), async |_| ()).await });
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    let mut watching = bucket.watch(Filter::all()).await.unwrap();
     store.close().await.unwrap();
-    tokio::time::timeout(Duration::from_secs(5), task).await.unwrap().unwrap().unwrap();
+    let next = tokio::time::timeout(Duration::from_secs(5), watching.next()).await.unwrap();
+    assert_eq!(next.unwrap(), None);
 }

@@ -1,1 +1,0 @@
-fn x(){let _=wasmtime_wasi::WasiCtxBuilder::new();}
