@@ -123,33 +123,36 @@ impl Bucket {
     /// `Other` where the backend cannot watch, and why it could not be begun.
     pub async fn watch(&self, filter: Filter) -> Result<Watching> {
         let scope = filter.scope(self)?;
-        let mut watching = Watching {
+        let events = open(self, &scope, None).await.map_err(|e| self.fail(e))?;
+        Ok(Watching {
             bucket: self.clone(),
             filter,
             scope,
-            events: None,
+            events: Some(events),
             last: None,
             pause: FIRST_PAUSE,
-        };
-        watching.events = Some(watching.open().await.map_err(|e| self.fail(e))?);
-        Ok(watching)
+        })
+    }
+}
+
+async fn open(
+    bucket: &Bucket,
+    scope: &Scope,
+    last: Option<Revision>,
+) -> store_core::Result<EventStream> {
+    let watch = bucket.table().watch();
+    let watch = match scope {
+        Scope::Key(key) => watch.key(key.as_str()),
+        Scope::Prefix(prefix) => watch.prefix(prefix.as_str()),
+        _ => watch,
+    };
+    match last {
+        Some(revision) => watch.after(revision).await,
+        None => watch.changes_only().await,
     }
 }
 
 impl Watching {
-    async fn open(&self) -> store_core::Result<EventStream> {
-        let watch = self.bucket.table().watch();
-        let watch = match &self.scope {
-            Scope::Key(key) => watch.key(key.as_str()),
-            Scope::Prefix(prefix) => watch.prefix(prefix.as_str()),
-            _ => watch,
-        };
-        match self.last {
-            Some(revision) => watch.after(revision).await,
-            None => watch.changes_only().await,
-        }
-    }
-
     /// The next change; `None` when the store was closed. May be dropped and called again.
     ///
     /// # Errors
@@ -169,7 +172,7 @@ impl Watching {
                     Some(Err(error)) => Some(error),
                     None => None,
                 },
-                None => match self.open().await {
+                None => match open(&self.bucket, &self.scope, self.last).await {
                     Ok(events) => {
                         self.events = Some(events);
                         continue;
