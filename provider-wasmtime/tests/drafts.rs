@@ -1,5 +1,7 @@
 //! Real components that speak the two drafts of `wasi:keyvalue`, over the memory store.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on says so")]
+
 mod common;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! A real asynchronous component that speaks `wasmcloud:keyvalue@0.2.0`, over the memory store.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on says so")]
+
 mod common;
 
 use std::sync::Arc;

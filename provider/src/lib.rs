@@ -27,6 +27,8 @@ mod limits;
 mod place;
 mod pool;
 mod swap;
+#[cfg(feature = "wasmcloud")]
+pub mod wasmcloud;
 mod watch;
 
 pub use bucket::{Bucket, SetOptions};

@@ -1,5 +1,7 @@
 //! The neutral core over the memory store.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

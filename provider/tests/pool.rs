@@ -1,5 +1,7 @@
 //! Shared connections: one per URL, tried until the backend is there, closed with their last user.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
