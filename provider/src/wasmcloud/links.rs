@@ -43,6 +43,8 @@ struct Link {
 
 struct Ready {
     plan: Plan,
+    /// The URL without user, password and options.
+    address: String,
     buckets: Buckets,
     opened: Mutex<HashMap<String, Bucket>>,
 }
@@ -92,7 +94,7 @@ impl Links {
         }
         let state = planned.and_then(|plan| self.ready(plan));
         match &state {
-            Ok(ready) => info!(component, link = name, place = ?ready.buckets, "linked"),
+            Ok(ready) => info!(component, link = name, backend = ready.address, "linked"),
             Err(error) => error!(component, link = name, error, "a link is refused"),
         }
         Arc::new(Link { given, state })
@@ -105,6 +107,7 @@ impl Links {
             }
         }
         let connection = self.pool.connect(&plan.url).map_err(|e| e.to_string())?;
+        let address = connection.address().to_owned();
         let place = Place::at(connection, plan.database.clone())
             .table(plan.table.as_str())
             .prefix(plan.prefix.as_str())
@@ -122,7 +125,7 @@ impl Links {
             }
             buckets = buckets.grant(granted);
         }
-        Ok(Ready { plan, buckets, opened: Mutex::default() })
+        Ok(Ready { plan, address, buckets, opened: Mutex::default() })
     }
 
     /// Deletes one link and no other.
