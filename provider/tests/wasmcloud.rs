@@ -57,7 +57,7 @@ impl<'a> Component<'a> {
     }
 
     fn cx(&self) -> Option<async_nats::HeaderMap> {
-        by(self.id, self.link)
+        Some(by(self.id, self.link))
     }
 
     async fn get(&self, key: &str) -> Answer<Option<Bytes>> {

@@ -732,4 +732,60 @@ mod tests {
             assert!(error.contains(why), "{config:?}: {error}");
         }
     }
+
+    /// The form of an application's manifest, as far as it is ours: every link leads to a component that is there, and its settings
+    /// make a plan.
+    #[test]
+    fn the_manifests_are_sound() {
+        use yaml_rust2::{Yaml, YamlLoader};
+        let manifests = [
+            ("nats", include_str!("../../manifests/nats.yaml")),
+            ("redis", include_str!("../../manifests/redis.yaml")),
+            ("memory", include_str!("../../manifests/memory.yaml")),
+        ];
+        for (name, text) in manifests {
+            let manifest = &YamlLoader::load_from_str(text).unwrap()[0];
+            assert_eq!(manifest["apiVersion"].as_str(), Some("core.oam.dev/v1beta1"));
+            assert_eq!(manifest["kind"].as_str(), Some("Application"));
+            let components = manifest["spec"]["components"].as_vec().unwrap();
+            let named = |name: &str| components.iter().find(|c| c["name"].as_str() == Some(name));
+            let provider = named("keyvalue").unwrap();
+            assert_eq!(provider["type"].as_str(), Some("capability"));
+            let mut links = 0;
+            for component in components {
+                assert!(component["properties"]["image"].as_str().is_some());
+                let traits = component["traits"].as_vec().map_or(&[][..], Vec::as_slice);
+                for link in traits.iter().filter(|t| t["type"].as_str() == Some("link")) {
+                    links += 1;
+                    let link = &link["properties"];
+                    assert!(named(link["target"]["name"].as_str().unwrap()).is_some());
+                    assert_eq!(link["namespace"].as_str(), Some("wasi"));
+                    assert_eq!(link["package"].as_str(), Some("keyvalue"));
+                    let source = component["name"] == provider["name"];
+                    let end = if source { &link["source"] } else { &link["target"] };
+                    let secrets: Vec<_> = end["secrets"].as_vec().into_iter().flatten().collect();
+                    let secrets: Vec<_> = secrets
+                        .iter()
+                        .map(|secret| (secret["name"].as_str().unwrap(), "redis://:hunter2@h"))
+                        .collect();
+                    let Yaml::Hash(config) = &end["config"][0]["properties"] else {
+                        panic!("{name}: a link has no configuration")
+                    };
+                    let config: Vec<_> = config
+                        .iter()
+                        .map(|(name, value)| (name.as_str().unwrap(), value.as_str().unwrap()))
+                        .collect();
+                    let plan =
+                        plan(&given(&config, &secrets), &Given::default(), "c", &registry()).unwrap();
+                    assert!(plan.url.starts_with(name), "{name}");
+                    assert_eq!(plan.watch.is_some(), source);
+                    let upstream = name != "memory";
+                    assert_eq!(plan.url.contains("layout=plain"), upstream, "{name}");
+                    assert_eq!(plan.create == Create::Try, name == "nats");
+                    assert!(plan.exposed.is_empty());
+                }
+            }
+            assert_eq!(links, if name == "memory" { 2 } else { 1 });
+        }
+    }
 }

@@ -135,10 +135,6 @@ impl Host {
         self.log.lock().unwrap().clone()
     }
 
-    fn subject(&self, to: &str, what: &str) -> String {
-        format!("wasmbus.rpc.{LATTICE}.{to}.{what}")
-    }
-
     async fn publish(&self, subject: String, payload: &Value) {
         self.nats.publish(subject, payload.to_string().into()).await.unwrap();
         self.nats.flush().await.unwrap();
@@ -147,16 +143,16 @@ impl Host {
     /// Puts a link. There is no answer: what follows polls.
     pub(crate) async fn put(&self, link: &Value) {
         let to = if self.keys { self.theirs.public_key() } else { PROVIDER.to_owned() };
-        self.publish(self.subject(&to, "linkdefs.put"), link).await;
+        self.publish(subject(&to, "linkdefs.put"), link).await;
     }
 
     pub(crate) async fn delete(&self, component: &str, name: &str) {
         let link = link(component, name, json!({}));
-        self.publish(self.subject(PROVIDER, "linkdefs.del"), &link).await;
+        self.publish(subject(PROVIDER, "linkdefs.del"), &link).await;
     }
 
     pub(crate) async fn update(&self, config: Value) {
-        self.publish(self.subject(PROVIDER, "config.update"), &config).await;
+        self.publish(subject(PROVIDER, "config.update"), &config).await;
     }
 
     /// Secrets as a host seals them for this provider.
@@ -165,7 +161,7 @@ impl Host {
     }
 
     pub(crate) async fn health(&self) -> Option<Value> {
-        let asked = self.nats.request(self.subject(PROVIDER, "health"), "".into());
+        let asked = self.nats.request(subject(PROVIDER, "health"), "".into());
         let answer = tokio::time::timeout(Duration::from_secs(2), asked).await.ok()?.ok()?;
         Some(serde_json::from_slice(&answer.payload).unwrap())
     }
@@ -173,7 +169,7 @@ impl Host {
     /// Asks the provider to stop, as this host; its answer, if there is one.
     pub(crate) async fn stop(&self, host: &str) -> Option<String> {
         let asked = json!({"host_id": host}).to_string().into();
-        let asked = self.nats.request(self.subject(PROVIDER, "default.shutdown"), asked);
+        let asked = self.nats.request(subject(PROVIDER, "default.shutdown"), asked);
         let answer = tokio::time::timeout(Duration::from_millis(500), asked).await.ok()?.ok()?;
         Some(String::from_utf8_lossy(&answer.payload).into_owned())
     }
@@ -211,7 +207,12 @@ async fn keep<R: tokio::io::AsyncRead + Unpin>(
     }
 }
 
+fn subject(to: &str, what: &str) -> String {
+    format!("wasmbus.rpc.{LATTICE}.{to}.{what}")
+}
+
 /// A link of a component to the provider.
+#[expect(clippy::needless_pass_by_value, reason = "callers make it in place")]
 pub(crate) fn link(component: &str, name: &str, config: Value) -> Value {
     json!({
         "source_id": component, "target": PROVIDER, "name": name, "wit_namespace": "wasi",
@@ -221,9 +222,9 @@ pub(crate) fn link(component: &str, name: &str, config: Value) -> Value {
 }
 
 /// The headers of a component's call.
-pub(crate) fn by(component: &str, link: &str) -> Option<HeaderMap> {
+pub(crate) fn by(component: &str, link: &str) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert("source-id", component);
     headers.insert("link-name", link);
-    Some(headers)
+    headers
 }
