@@ -41,6 +41,36 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// All operations.
+    pub const ALL: [Self; 26] = [
+        Self::Capability,
+        Self::Read,
+        Self::Exists,
+        Self::ReadMany,
+        Self::History,
+        Self::Write,
+        Self::WriteMany,
+        Self::Delete,
+        Self::DeleteMany,
+        Self::SetExpiry,
+        Self::Increment,
+        Self::Atomic,
+        Self::List,
+        Self::Scan,
+        Self::ScanU64,
+        Self::Watch,
+        Self::Ping,
+        Self::Close,
+        Self::CreateDatabase,
+        Self::UpdateDatabase,
+        Self::DeleteDatabase,
+        Self::EmptyDatabase,
+        Self::ListDatabases,
+        Self::DatabaseStatus,
+        Self::ListTables,
+        Self::DeleteTable,
+    ];
+
     /// A stable name such as `read_many`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -111,7 +141,7 @@ pub struct Call<'a> {
     pub name: Option<&'a Name>,
     /// The key, for operations on one record.
     pub key: Option<&'a str>,
-    /// How many records it is about.
+    /// How many records it is about; 1 for a listing.
     pub items: usize,
     /// How many bytes of values it brings.
     pub bytes: usize,

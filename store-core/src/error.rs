@@ -48,7 +48,7 @@ struct Inner {
 pub enum ErrorKind {
     /// The call itself is wrong: a name, key, duration, cursor or combination of options that can never work. Fix the caller.
     InvalidArgument,
-    /// The database does not exist. (An absent record or table is no error.)
+    /// The database does not exist. (An absent record or table is no error, save in [`micro`](crate::micro), as in Go.)
     NotFound,
     /// The database exists already, with another configuration.
     AlreadyExists,
@@ -229,6 +229,12 @@ impl Error {
     /// For drivers: the key, where a call has several.
     pub fn with_key(mut self, key: impl AsRef<str>) -> Self {
         self.0.key.get_or_insert_with(|| key.as_ref().into());
+        self
+    }
+
+    /// For layers: says the key as the caller knows it, where a layer below knows it by another name.
+    pub fn map_key(mut self, map: impl FnOnce(&str) -> String) -> Self {
+        self.0.key = self.0.key.map(|key| map(&key).into());
         self
     }
 

@@ -34,6 +34,7 @@ pub use record::{MAX_METADATA_LEN, Metadata, Record, RecordBuilder, Value};
 pub use revision::Revision;
 pub use store::{EventStream, Store, StoreAdmin};
 pub use time::{Clock, SystemClock, Timestamp};
+pub use typed::TypedTable;
 
 #[doc(no_inline)]
 pub use async_trait::async_trait;

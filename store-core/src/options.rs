@@ -48,6 +48,9 @@ impl ReadOptions {
     }
 }
 
+/// What a past instant is refused with: only the store's own clock knows that it is past, and the `micro` facade must know too.
+pub(crate) const PAST: &str = "the expiry lies in the past";
+
 /// When a record expires. A write sets exactly what it says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -85,8 +88,8 @@ impl Expiry {
             Self::After(duration) => after(duration),
             Self::At(at) => match Timestamp::from_system(at) {
                 Some(at) if at > now => Ok(Expires::To(Some(at))),
-                Some(_) => Err(Error::invalid("the expiry lies in the past")),
-                None if at <= now.to_system() => Err(Error::invalid("the expiry lies in the past")),
+                Some(_) => Err(Error::invalid(PAST)),
+                None if at <= now.to_system() => Err(Error::invalid(PAST)),
                 None => Err(Error::invalid("the expiry lies after the year 9999")),
             },
             Self::Keep => Ok(Expires::Keep),
@@ -472,7 +475,7 @@ impl<T> Default for Page<T> {
     }
 }
 
-/// One page of [`Store::scan_u64`](crate::Store::scan_u64).
+/// One page of [`Store::scan_u64`](crate::Store::scan_u64). A page may be empty and still have a next one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct U64Page {

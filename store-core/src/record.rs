@@ -265,6 +265,12 @@ pub struct RecordBuilder<'a> {
 }
 
 impl<'a> RecordBuilder<'a> {
+    /// The key, where a layer knows the record by another.
+    pub fn key(mut self, key: Key<'a>) -> Self {
+        self.key = key;
+        self
+    }
+
     /// The value.
     pub fn value(mut self, value: impl Into<Value<'a>>) -> Self {
         self.value = value.into();

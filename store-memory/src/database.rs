@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::RwLock;
-use store_core::{DatabaseConfig, Error, ErrorKind, Namespace, Result, Storage, WhenFull};
+use store_core::{
+    DatabaseConfig, Error, ErrorKind, Expiry, Namespace, Result, Storage, Timestamp, WhenFull,
+};
 
 use crate::core::Core;
 use crate::eviction::Queue;
@@ -114,7 +116,7 @@ impl State {
     }
 
     /// Creates it, unless it exists.
-    pub(crate) fn create(&self, config: &DatabaseConfig, now: SystemTime) -> Result<()> {
+    pub(crate) fn create(&self, config: &DatabaseConfig, now: Timestamp) -> Result<()> {
         let mut setting = self.config.write();
         if self.exists() {
             if setting.config == *config {
@@ -125,19 +127,19 @@ impl State {
                 "the database exists with another configuration; update it instead",
             ));
         }
-        check(config)?;
+        check(config, now)?;
         self.set(&mut setting, config);
-        setting.created = Some(now);
+        setting.created = Some(now.to_system());
         self.exists.store(true, Ordering::Release);
         Ok(())
     }
 
-    pub(crate) fn update(&self, config: &DatabaseConfig) -> Result<()> {
+    pub(crate) fn update(&self, config: &DatabaseConfig, now: Timestamp) -> Result<()> {
         let mut setting = self.config.write();
         if !self.exists() {
             return Err(missing());
         }
-        check(config)?;
+        check(config, now)?;
         self.set(&mut setting, config);
         Ok(())
     }
@@ -260,7 +262,7 @@ pub(crate) fn missing() -> Error {
 }
 
 /// Refuses what a store in memory cannot honour.
-fn check(config: &DatabaseConfig) -> Result<()> {
+fn check(config: &DatabaseConfig, now: Timestamp) -> Result<()> {
     if config.storage == Some(Storage::File) {
         return Err(Error::unsupported("this driver keeps everything in memory (storage)"));
     }
@@ -270,9 +272,7 @@ fn check(config: &DatabaseConfig) -> Result<()> {
     if let Some(name) = config.driver.keys().next() {
         return Err(Error::unsupported(format!("this driver has no setting `{name}`")));
     }
-    if config.default_ttl.is_some_and(|ttl| ttl.is_zero()) {
-        return Err(Error::invalid("default_ttl must be longer than zero"));
-    }
+    Expiry::Database.resolve(now, config.default_ttl)?;
     if config.history == Some(0) {
         return Err(Error::invalid("history counts the present version: at least 1"));
     }

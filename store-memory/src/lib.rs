@@ -6,6 +6,7 @@
 mod builder;
 mod core;
 mod database;
+mod driver;
 mod eviction;
 mod feed;
 mod index;
@@ -17,6 +18,7 @@ pub mod testkit;
 mod watch;
 
 pub use builder::Builder;
+pub use driver::driver;
 #[doc(hidden)]
 pub use store::Bare;
 pub use store::Memory;

@@ -145,7 +145,7 @@ impl Memory {
                 "there is no such database, and this store does not create one by a write (auto_create)",
             ));
         };
-        let created = table.state().create(config, self.0.core.now().to_system());
+        let created = table.state().create(config, self.0.core.now());
         match created {
             // Somebody else was first.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
@@ -340,13 +340,13 @@ impl Store for Memory {
 impl StoreAdmin for Memory {
     async fn create_database(&self, name: &Name, config: &DatabaseConfig) -> Result<()> {
         self.0.core.open()?;
-        self.get_or_make(name).state.create(config, self.0.core.now().to_system())
+        self.get_or_make(name).state.create(config, self.0.core.now())
     }
 
     async fn update_database(&self, name: &Name, config: &DatabaseConfig) -> Result<()> {
         self.0.core.open()?;
         let database = self.get(name).ok_or_else(missing)?;
-        database.state.update(config)?;
+        database.state.update(config, self.0.core.now())?;
         if database.state.evicts() {
             let entries = database.tables().iter().flat_map(|(_, table)| table.entries()).collect();
             database.state.queue.rebuild(&database.state, entries);

@@ -161,8 +161,8 @@ impl Table {
     /// Shows live records that pass the filters, in order of their keys, until told to stop. Not a snapshot: each record is as it
     /// is when its turn comes.
     fn visit(&self, o: &ListOptions, after: Option<&str>, mut more: impl FnMut(&Record) -> bool) {
-        let start = o.start_after.as_deref();
-        let mut last: Option<CompactString> = after.max(start).map(Into::into);
+        // With a cursor the start does not count.
+        let mut last: Option<CompactString> = after.or(o.start_after.as_deref()).map(Into::into);
         let now = self.core.now();
         let mut keys = Vec::new();
         let mut chunk = 128;
@@ -530,10 +530,11 @@ impl Table {
     fn bury(&self, shard: &mut Shard, hash: u64, key: &str, why: Gone) -> Option<Record> {
         let record = shard.remove(hash, key)?;
         self.index.remove(key);
-        self.feed.gone(&self.core, key, why);
         let versions = shard.drop_versions(key).unwrap_or_default();
         let bytes: usize = versions.iter().chain([&record]).map(Record::footprint).sum();
         self.state.shrink(1, (bytes + OVERHEAD) as u64);
+        // Last: who has seen the event finds the record counted out.
+        self.feed.gone(&self.core, key, why);
         Some(record)
     }
 

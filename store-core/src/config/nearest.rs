@@ -1,23 +1,21 @@
 //! "Did you mean": the known name nearest to one that is not known.
 
-/// The end of an error about an unknown name: the nearest known one, if any is near, and all of them.
-pub(crate) fn hint(name: &str, known: &[&str]) -> String {
+/// The end of an error about an unknown name: the nearest known one, if any is near, and all of them. All have `prefix` before
+/// them, which says nothing about how near they are.
+pub(crate) fn hint(prefix: &str, name: &str, known: &[&str]) -> String {
     let near = known
         .iter()
         .map(|candidate| (distance(name, candidate), *candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 5)
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 3)
         .min();
-    let all = match known {
-        [] => "there are none".to_owned(),
-        _ => format!("known: {}", known.join(", ")),
-    };
+    if known.is_empty() {
+        return "; there are none".to_owned();
+    }
+    let all: Vec<_> = known.iter().map(|known| format!("{prefix}{known}")).collect();
+    let all = all.join(", ");
     match near {
-        Some((_, near)) => {
-            let mut all = all;
-            all[..1].make_ascii_uppercase();
-            format!("; did you mean `{near}`? {all}")
-        }
-        None => format!("; {all}"),
+        Some((_, near)) => format!("; did you mean `{prefix}{near}`? Known: {all}"),
+        None => format!("; known: {all}"),
     }
 }
 
@@ -47,11 +45,8 @@ mod tests {
         assert_eq!(distance("", "abc"), 3);
         assert_eq!(distance("Timeout", "timeout"), 0);
         let known = ["retries", "timeout"];
-        assert_eq!(
-            hint("timout", &known),
-            "; did you mean `timeout`? Known: retries, timeout"
-        );
-        assert_eq!(hint("banana", &known), "; known: retries, timeout");
-        assert_eq!(hint("x", &[]), "; there are none");
+        assert_eq!(hint("", "timout", &known), "; did you mean `timeout`? Known: retries, timeout");
+        assert_eq!(hint("S_", "banana", &known), "; known: S_retries, S_timeout");
+        assert_eq!(hint("", "x", &[]), "; there are none");
     }
 }

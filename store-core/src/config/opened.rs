@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
-use crate::config::{Registry, StoreUrl};
+use crate::config::{Registry, StoreBuilder};
 use crate::error::{Error, Result};
 use crate::handle::Database;
+use crate::layer::Metrics;
 use crate::name::Name;
 use crate::store::StoreAdmin;
 
@@ -14,6 +15,8 @@ pub struct Opened {
     pub store: Arc<dyn StoreAdmin>,
     /// The database that the URL or the configuration names.
     pub database: Option<Name>,
+    /// The figures, if they were asked for.
+    pub metrics: Option<Metrics>,
 }
 
 impl Opened {
@@ -35,27 +38,8 @@ impl Registry {
     /// Opens a store by its URL.
     ///
     /// # Errors
-    /// `Config` for what is wrong with the URL, otherwise why the backend cannot be reached.
+    /// As [`StoreBuilder::open`].
     pub async fn open(&self, url: &str) -> Result<Opened> {
-        let url: StoreUrl = url.parse()?;
-        let driver = self.find(url.scheme())?;
-        let mut options = url.options().clone();
-        let mut database = options.take_str("database");
-        if driver.path_is_database(url.scheme()) {
-            let path = url.path().trim_start_matches('/');
-            if !path.is_empty() && database.replace(path.to_owned()).is_some() {
-                return Err(Error::config(
-                    "the database is given twice: in the URL's path and as an option",
-                ));
-            }
-        }
-        let database = database
-            .map(Name::new)
-            .transpose()
-            .map_err(|e| Error::config("the database's name is none").with_source(e))?;
-        options.check(driver.options().iter().map(|option| option.name))?;
-        let store = driver.open(&url, &mut options).await?;
-        options.finish()?;
-        Ok(Opened { store, database })
+        StoreBuilder::new(url).open(self).await
     }
 }

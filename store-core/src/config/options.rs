@@ -44,9 +44,7 @@ impl Options {
         let sound = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
         if name.is_empty() || name.len() > 64 || !name.bytes().all(sound) {
             // Not shown: it may be the rest of a password that was not percent-encoded.
-            return Err(Error::config(
-                "the name of an option has 1 to 64 of A-Z a-z 0-9 _ - .",
-            ));
+            return Err(Error::config("the name of an option has 1 to 64 of A-Z a-z 0-9 _ - ."));
         }
         if self.given.contains_key(&name) {
             return Err(Error::config(format!("option `{name}` is given twice")));
@@ -100,9 +98,7 @@ impl Options {
     pub fn take_u64(&mut self, name: &str) -> Result<Option<u64>> {
         self.take_with(name, "expected a number, 0 or more", |text| {
             // `parse` would also take a leading `+`.
-            text.bytes()
-                .all(|b| b.is_ascii_digit())
-                .then(|| text.parse().ok())?
+            text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?
         })
     }
 
@@ -123,11 +119,9 @@ impl Options {
     /// # Errors
     /// `Config`, naming the option.
     pub fn take_size(&mut self, name: &str) -> Result<Option<u64>> {
-        self.take_with(
-            name,
-            "expected a size such as 4096, 64KiB or 10MB",
-            |text| size::parse(text).ok(),
-        )
+        self.take_with(name, "expected a size such as 4096, 64KiB or 10MB", |text| {
+            size::parse(text).ok()
+        })
     }
 
     /// Takes one of these words, exactly as they are written.
@@ -163,10 +157,7 @@ impl Options {
     /// # Errors
     /// `Config`, naming the first option that was not taken, the nearest known one, and all known ones.
     pub fn finish(&self) -> Result<()> {
-        self.given
-            .keys()
-            .next()
-            .map_or(Ok(()), |name| Err(self.unknown(name)))
+        self.given.keys().next().map_or(Ok(()), |name| Err(self.unknown(name)))
     }
 
     /// Refuses options that are neither asked for so far nor among these.
@@ -186,7 +177,7 @@ impl Options {
             return Error::config(format!("option `{name}` does not apply here"));
         }
         let known: Vec<&str> = self.known.iter().map(String::as_str).collect();
-        Error::config(format!("no option `{name}`{}", nearest::hint(name, &known)))
+        Error::config(format!("no option `{name}`{}", nearest::hint("", name, &known)))
     }
 }
 
@@ -225,15 +216,9 @@ mod tests {
         let cases: [(&str, &str, Take); 5] = [
             ("YES", "hunter2", |o| Ok(o.take_bool("x")? == Some(true))),
             ("17", "+17", |o| Ok(o.take_u64("x")? == Some(17))),
-            ("1h 30m", "hunter2", |o| {
-                Ok(o.take_duration("x")? == Some(Duration::from_secs(5400)))
-            }),
-            ("64MiB", "hunter2", |o| {
-                Ok(o.take_size("x")? == Some(64 << 20))
-            }),
-            ("b", "hunter2", |o| {
-                Ok(o.take_enum("x", &[("a", 1), ("b", 2)])? == Some(2))
-            }),
+            ("1h 30m", "hunter2", |o| Ok(o.take_duration("x")? == Some(Duration::from_secs(5400)))),
+            ("64MiB", "hunter2", |o| Ok(o.take_size("x")? == Some(64 << 20))),
+            ("b", "hunter2", |o| Ok(o.take_enum("x", &[("a", 1), ("b", 2)])? == Some(2))),
         ];
         for (good, bad, take) in cases {
             assert!(take(&mut options(&[("x", good)])).unwrap(), "{good}");
@@ -258,23 +243,14 @@ mod tests {
     fn a_documented_option_that_nobody_takes_does_not_apply() {
         let mut options = options(&[("a", "1")]);
         options.check(["a"]).unwrap();
-        assert!(
-            options
-                .finish()
-                .unwrap_err()
-                .message()
-                .contains("does not apply")
-        );
+        assert!(options.finish().unwrap_err().message().contains("does not apply"));
     }
 
     #[test]
     fn names_that_are_none_are_not_shown() {
         for name in ["", "ss@host", "a b", &"x".repeat(65), "ä"] {
             let error = Options::new().insert(name, "").unwrap_err();
-            assert!(
-                name.is_empty() || !error.message().contains(name),
-                "{error}"
-            );
+            assert!(name.is_empty() || !error.message().contains(name), "{error}");
         }
     }
 }

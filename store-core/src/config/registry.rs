@@ -40,10 +40,8 @@ impl Registry {
 
     /// The schemes that can be opened, sorted.
     pub fn schemes(&self) -> Vec<&'static str> {
-        let mut schemes: Vec<_> = self
-            .drivers()
-            .flat_map(|driver| driver.schemes().iter().copied())
-            .collect();
+        let mut schemes: Vec<_> =
+            self.drivers().flat_map(|driver| driver.schemes().iter().copied()).collect();
         schemes.sort_unstable();
         schemes.dedup();
         schemes
@@ -57,7 +55,7 @@ impl Registry {
             .find(|driver| driver.schemes().contains(&scheme))
             .map(|driver| &**driver)
             .ok_or_else(|| {
-                let hint = nearest::hint(scheme, &self.schemes());
+                let hint = nearest::hint("", scheme, &self.schemes());
                 Error::config(format!("no driver for `{scheme}://`{hint}"))
             })
     }

@@ -107,9 +107,7 @@ impl FromStr for StoreUrl {
             return Err(Error::config(format!("a URL has at most {MAX_LEN} bytes")));
         }
         if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-            return Err(Error::config(
-                "a URL has no white space; write %20 for a space",
-            ));
+            return Err(Error::config("a URL has no white space; write %20 for a space"));
         }
         let Some((scheme, rest)) = text.split_once("://") else {
             return Err(Error::config("a store's URL begins with scheme://"));
@@ -121,14 +119,10 @@ impl FromStr for StoreUrl {
             || !scheme.starts_with(|c: char| c.is_ascii_alphabetic())
             || !scheme.bytes().all(sound)
         {
-            return Err(Error::config(
-                "the scheme of a URL has 1 to 32 of a-z 0-9 + - .",
-            ));
+            return Err(Error::config("the scheme of a URL has 1 to 32 of a-z 0-9 + - ."));
         }
         if rest.contains('#') {
-            return Err(Error::config(
-                "a store's URL has no #fragment; write %23 for a #",
-            ));
+            return Err(Error::config("a store's URL has no #fragment; write %23 for a #"));
         }
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, tail) = rest.split_at(end);
@@ -186,10 +180,7 @@ fn host(server: &str) -> Result<Host> {
     if name.is_empty() || !url.username().is_empty() || url.password().is_some() {
         return Err(wrong());
     }
-    Ok(Host {
-        name: decode(name)?,
-        port: url.port(),
-    })
+    Ok(Host { name: decode(name)?, port: url.port() })
 }
 
 fn parse_query(query: &str) -> Result<Options> {
@@ -233,10 +224,7 @@ mod tests {
     #[test]
     fn parts_may_be_missing() {
         let url: StoreUrl = "Memory://".parse().unwrap();
-        assert_eq!(
-            (url.scheme(), url.path(), url.hosts().len()),
-            ("memory", "", 0)
-        );
+        assert_eq!((url.scheme(), url.path(), url.hosts().len()), ("memory", "", 0));
         assert_eq!((url.username(), url.password()), (None, None));
         let url: StoreUrl = "nats://tok%3Aen@h:4222".parse().unwrap();
         assert_eq!((url.username(), url.password()), (Some("tok:en"), None));

@@ -176,7 +176,7 @@ impl Table {
         if !valid.is_empty() {
             fill(&mut answers, self.driver().read_many(&self.0.ns, &valid).await);
         }
-        self.finish(Operation::ReadMany, &keys, answers)
+        self.finish(Operation::ReadMany, &keys, |_| true, answers)
     }
 
     /// Writes several records unconditionally, in order, each with its own result.
@@ -196,14 +196,15 @@ impl Table {
         if !puts.is_empty() {
             fill(&mut answers, self.driver().write_many(&self.0.ns, puts).await);
         }
-        self.finish(Operation::WriteMany, &keys, answers)
+        self.finish(Operation::WriteMany, &keys, |_| true, answers)
     }
 
     /// Writes several records with their own expiry, metadata and conditions, in order, each with its own result.
     pub async fn put_many(&self, puts: Vec<Put<'_>>) -> Vec<Result<Written>> {
         let keys: Vec<_> = puts.iter().map(|put| put.key.as_str()).collect();
+        let any: Vec<_> = puts.iter().map(|put| put.condition.is_any()).collect();
         let answers = self.driver().write_many(&self.0.ns, puts).await.into_iter().map(Some);
-        self.finish(Operation::WriteMany, &keys, answers.collect())
+        self.finish(Operation::WriteMany, &keys, |i| any[i], answers.collect())
     }
 
     /// Deletes several records unconditionally, each with its own result.
@@ -213,7 +214,7 @@ impl Table {
         if !removes.is_empty() {
             fill(&mut answers, self.driver().delete_many(&self.0.ns, removes).await);
         }
-        self.finish(Operation::DeleteMany, &keys, answers)
+        self.finish(Operation::DeleteMany, &keys, |_| true, answers)
     }
 
     /// One answer for each key, each error with its address.
@@ -221,6 +222,7 @@ impl Table {
         &self,
         operation: Operation,
         keys: &[&str],
+        repeatable: impl Fn(usize) -> bool,
         answers: Vec<Option<Result<T>>>,
     ) -> Vec<Result<T>> {
         let mut answers = answers.into_iter();
@@ -229,9 +231,11 @@ impl Table {
                 .outcome_unknown()
         };
         keys.iter()
-            .map(|key| {
+            .enumerate()
+            .map(|(i, key)| {
                 let answer = answers.next().flatten().unwrap_or_else(|| Err(missing()));
-                answer.map_err(|error| self.at(operation, Some(key)).blame(error))
+                let at = At { repeatable: repeatable(i), ..self.at(operation, Some(key)) };
+                answer.map_err(|error| at.blame(error))
             })
             .collect()
     }

@@ -1,0 +1,19 @@
+use store_core::config::{Config, Opened, Registry, StoreBuilder};
+use store_core::{Database, Result};
+
+/// Opens the store that the environment names, in memory unless it says otherwise. The one place that knows which drivers are linked:
+/// to allow one more, add it to the registry.
+pub(crate) async fn open() -> Result<(Opened, Database)> {
+    let drivers = Registry::new().with(store_memory::driver());
+    let opened = StoreBuilder::from(Config::from_env("STORE_")?)
+        .or_url("memory://?timeout=2s&retries=2")
+        .trace(true)
+        .metrics(true)
+        .open(&drivers)
+        .await?;
+    let database = match &opened.database {
+        Some(name) => opened.store.database(name)?,
+        None => opened.store.database("service")?,
+    };
+    Ok((opened, database))
+}

@@ -1,0 +1,82 @@
+//! What the server or the connection says, as the store's errors.
+
+use redis::{ErrorKind as Kind, RedisError};
+use store_core::{Error, ErrorKind};
+
+/// Whether a call may have changed something when its answer is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    Read,
+    Change,
+}
+
+/// The server's answer to a command, or what became of the connection.
+pub(crate) fn fault(error: RedisError, effect: Effect) -> Error {
+    if let Some(code) = error.code().map(str::to_owned) {
+        return refused(&code, error);
+    }
+    let (kind, message) = match error.kind() {
+        Kind::AuthenticationFailed => {
+            return Error::new(
+                ErrorKind::Unauthenticated,
+                "the server does not accept user or password",
+            );
+        }
+        Kind::InvalidClientConfig => {
+            return Error::config("the connection is configured wrongly").with_source(error);
+        }
+        Kind::Io if error.is_timeout() => (ErrorKind::Timeout, "the server did not answer in time"),
+        Kind::Io | Kind::Parse | Kind::ClusterConnectionNotFound => {
+            (ErrorKind::Unavailable, "the connection was lost")
+        }
+        _ => (ErrorKind::Internal, "an answer of the server that this driver does not know"),
+    };
+    let lost = Error::new(kind, message).with_source(error);
+    if effect == Effect::Change { lost.outcome_unknown() } else { lost }
+}
+
+/// A command that the server refused: it changed nothing.
+fn refused(code: &str, error: RedisError) -> Error {
+    let (kind, message) = match code {
+        "NOAUTH" | "WRONGPASS" => {
+            (ErrorKind::Unauthenticated, "the server does not accept user or password")
+        }
+        "NOPERM" => (
+            ErrorKind::PermissionDenied,
+            "the server's access rules (ACL) do not allow a command or key that this needs; the layout `table` needs \
+             EVALSHA and SCRIPT LOAD",
+        ),
+        "READONLY" => {
+            (ErrorKind::PermissionDenied, "the server is a read-only replica, not the primary")
+        }
+        "OOM" => (ErrorKind::Full, "the server is out of memory (maxmemory)"),
+        "WRONGTYPE" => (ErrorKind::Corrupt, "another type than a string lies at the record's key"),
+        "LOADING" => (ErrorKind::Unavailable, "the server is loading its data"),
+        "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" | "NOREPLICAS" => {
+            (ErrorKind::Unavailable, "the server or its cluster cannot serve this now")
+        }
+        "BUSY" => (ErrorKind::Unavailable, "the server is busy with a script"),
+        "MISCONF" => {
+            (ErrorKind::Unavailable, "the server cannot save its data and refuses writes (MISCONF)")
+        }
+        "CROSSSLOT" => (ErrorKind::Unsupported, "a cluster cannot do this across tables"),
+        // Shows what was sent, which may be a value.
+        _ if error.detail().is_some_and(|text| text.contains("unknown command")) => {
+            return Error::unsupported("the server does not know a command that this needs");
+        }
+        _ => (ErrorKind::Internal, "the server refused the command"),
+    };
+    Error::new(kind, message).with_source(error)
+}
+
+/// What was stored is not what this layout writes.
+#[cold]
+pub(crate) fn corrupt(message: &'static str) -> Error {
+    Error::new(ErrorKind::Corrupt, message)
+}
+
+/// An answer of another shape than the command has.
+#[cold]
+pub(crate) fn unexpected() -> Error {
+    Error::new(ErrorKind::Internal, "the server answered in a shape that this driver does not know")
+}

@@ -1,0 +1,66 @@
+//! Answers of the server, taken apart without a panic whatever they are.
+
+use redis::Value;
+use store_core::{Error, Result};
+
+use crate::fault::{Effect, fault, unexpected};
+
+/// The value, or the error that the server sent in its place.
+pub(crate) fn checked(value: Value, effect: Effect) -> Result<Value> {
+    match value {
+        Value::ServerError(error) => Err(fault(error.into(), effect)),
+        value => Ok(value),
+    }
+}
+
+pub(crate) fn array(value: Value) -> Result<Vec<Value>> {
+    match value {
+        Value::Array(items) | Value::Set(items) => Ok(items),
+        Value::ServerError(error) => Err(fault(error.into(), Effect::Read)),
+        _ => Err(unexpected()),
+    }
+}
+
+pub(crate) fn int(value: &Value) -> Result<i64> {
+    match value {
+        Value::Int(n) => Ok(*n),
+        Value::Boolean(yes) => Ok((*yes).into()),
+        _ => number(bytes(value)?).ok_or_else(unexpected),
+    }
+}
+
+/// The bytes of a string; an error for anything else.
+pub(crate) fn bytes(value: &Value) -> Result<&[u8]> {
+    match value {
+        Value::BulkString(bytes) => Ok(bytes),
+        Value::SimpleString(text) => Ok(text.as_bytes()),
+        Value::Okay => Ok(b"OK"),
+        _ => Err(unexpected()),
+    }
+}
+
+/// A string, or nothing.
+pub(crate) fn optional(value: Value) -> Result<Option<Vec<u8>>> {
+    match value {
+        Value::Nil => Ok(None),
+        Value::BulkString(bytes) => Ok(Some(bytes)),
+        Value::SimpleString(text) => Ok(Some(text.into_bytes())),
+        Value::ServerError(error) => Err(fault(error.into(), Effect::Read)),
+        _ => Err(unexpected()),
+    }
+}
+
+pub(crate) fn text(value: Value) -> Result<String> {
+    let bytes = optional(value)?.ok_or_else(unexpected)?;
+    String::from_utf8(bytes).map_err(|_| not_utf8())
+}
+
+#[cold]
+pub(crate) fn not_utf8() -> Error {
+    crate::fault::corrupt("a key that is not UTF-8 lies in the table")
+}
+
+/// A decimal number.
+pub(crate) fn number<T: std::str::FromStr>(bytes: &[u8]) -> Option<T> {
+    std::str::from_utf8(bytes).ok()?.parse().ok()
+}

@@ -1,0 +1,39 @@
+//! The scripts: loaded with every connection, called by their digest.
+
+use std::sync::LazyLock;
+
+/// One script.
+#[derive(Debug)]
+pub(crate) struct Script {
+    pub(crate) source: &'static str,
+    pub(crate) sha: String,
+}
+
+macro_rules! scripts {
+    ($($(#[$about:meta])* $name:ident = $file:literal;)*) => {
+        $(
+            $(#[$about])*
+            pub(crate) static $name: LazyLock<Script> = LazyLock::new(|| {
+                let source = include_str!($file);
+                Script { source, sha: redis::Script::new(source).get_hash().to_owned() }
+            });
+        )*
+
+        /// All of them.
+        pub(crate) fn all() -> impl Iterator<Item = &'static Script> {
+            [$(&*$name),*].into_iter()
+        }
+    };
+}
+
+scripts! {
+    APPLY = "lua/apply.lua";
+    PAGE = "lua/page.lua";
+    REAP = "lua/reap.lua";
+    DROP = "lua/drop.lua";
+    OPEN = "lua/open.lua";
+    FEED = "lua/feed.lua";
+    DATABASE = "lua/database.lua";
+    ADOPT = "lua/adopt.lua";
+    PLAIN = "lua/plain.lua";
+}

@@ -1,0 +1,267 @@
+//! Honest measuring on a small, busy machine.
+//!
+//! The two sides of a ratio run in turn, in short slices, on the same runtime of two workers with the same number of spawned
+//! tasks; what drifts (clock speed, neighbours, heat) meets both. Each round gives a ratio, every other round the other side goes
+//! first, and the median of the rounds counts. A round in which other processes took the cores away is measured again.
+
+use std::fs;
+use std::future::Future;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Barrier;
+use tokio::task::yield_now;
+
+use crate::Result;
+
+/// Worker threads of the runtime, for both sides.
+const WORKERS: usize = 2;
+/// A slice is disturbed when its threads waited for a core for more than this part of its time.
+const DISTURBED: f64 = 0.04;
+
+/// What one slice of work is to do: `task` of `tasks`, in round number `round`.
+#[derive(Clone)]
+pub(crate) struct Lane {
+    pub(crate) task: usize,
+    pub(crate) tasks: usize,
+    pub(crate) round: usize,
+    length: Duration,
+    start: Arc<Barrier>,
+}
+
+impl Lane {
+    /// Waits until all tasks of the slice have prepared themselves; from then on the time counts.
+    pub(crate) async fn start(&self) -> Lap {
+        self.start.wait().await;
+        // The last to arrive woke the others on its own worker, where an idle worker takes them from only now.
+        yield_now().await;
+        let waited = waited_for_a_core();
+        Lap { waited, begin: Instant::now(), length: self.length, operations: 0 }
+    }
+}
+
+/// The timed part of a slice.
+pub(crate) struct Lap {
+    waited: Duration,
+    begin: Instant,
+    length: Duration,
+    operations: u64,
+}
+
+impl Lap {
+    /// Notes so many operations, lets other tasks run, and says whether to go on.
+    #[inline]
+    pub(crate) async fn more(&mut self, operations: usize) -> bool {
+        self.operations += operations as u64;
+        yield_now().await;
+        self.begin.elapsed() < self.length
+    }
+
+    /// Stops the time.
+    pub(crate) fn done(self) -> Done {
+        let end = Instant::now();
+        let waited = waited_for_a_core().saturating_sub(self.waited);
+        Done { begin: self.begin, end, operations: self.operations, waited }
+    }
+}
+
+/// What a task did in a slice.
+pub(crate) struct Done {
+    begin: Instant,
+    end: Instant,
+    operations: u64,
+    /// By all threads of the process.
+    waited: Duration,
+}
+
+/// Work on a contestant, the same for each.
+pub(crate) trait Work<C>: Copy + Send + 'static {
+    /// One task's part of a slice.
+    fn run(self, on: Arc<C>, lane: Lane) -> impl Future<Output = Result<Done>> + Send;
+}
+
+/// How often and how long.
+#[derive(Clone, Copy)]
+pub(crate) struct Effort {
+    pub(crate) rounds: usize,
+    pub(crate) slice: Duration,
+    /// How often a disturbed round is measured again.
+    pub(crate) retries: usize,
+}
+
+impl Effort {
+    pub(crate) fn of(quick: bool) -> Self {
+        if quick {
+            Self { rounds: 5, slice: Duration::from_millis(40), retries: 1 }
+        } else {
+            Self { rounds: 9, slice: Duration::from_millis(120), retries: 3 }
+        }
+    }
+}
+
+/// Both sides of one round.
+#[derive(Clone, Copy)]
+pub(crate) struct Round {
+    pub(crate) ours: Slice,
+    pub(crate) peer: Slice,
+}
+
+impl Round {
+    pub(crate) fn ratio(&self) -> f64 {
+        self.ours.rate / self.peer.rate
+    }
+
+    /// The part of the time that the worse side lost to other processes.
+    pub(crate) fn lost(&self) -> f64 {
+        self.ours.lost.max(self.peer.lost)
+    }
+}
+
+/// One side of one round.
+#[derive(Clone, Copy)]
+pub(crate) struct Slice {
+    /// Operations a second.
+    pub(crate) rate: f64,
+    /// Which part of its time a thread was ready to run and waited for a core.
+    pub(crate) lost: f64,
+}
+
+impl Slice {
+    /// Nanoseconds an operation of a single task, without what was lost.
+    pub(crate) fn nanos(&self) -> f64 {
+        1e9 / self.rate * (1.0 - self.lost.min(1.0))
+    }
+}
+
+/// All rounds of a case.
+pub(crate) struct Duel(Vec<Round>);
+
+impl Duel {
+    /// The median of a figure over the rounds, and its range.
+    pub(crate) fn figure(&self, of: impl Fn(&Round) -> f64) -> (f64, RangeInclusive<f64>) {
+        let mut figures: Vec<f64> = self.0.iter().map(of).collect();
+        figures.sort_by(f64::total_cmp);
+        let at = |i: usize| figures.get(i).copied().unwrap_or(f64::NAN);
+        let last = figures.len().saturating_sub(1);
+        let median = f64::midpoint(at(last / 2), at(last.div_ceil(2)));
+        (median, at(0)..=at(last))
+    }
+
+    /// The median alone.
+    pub(crate) fn median(&self, of: impl Fn(&Round) -> f64) -> f64 {
+        self.figure(of).0
+    }
+}
+
+/// The runtime that everything is measured on.
+pub(crate) struct Bench {
+    runtime: Runtime,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Result<Self> {
+        let runtime = Builder::new_multi_thread().worker_threads(WORKERS).build()?;
+        Ok(Self { runtime })
+    }
+
+    /// Runs what is not measured.
+    pub(crate) fn wait<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+
+    /// Measures the same work on ours and on a peer.
+    pub(crate) fn duel<A, B, W>(
+        &self,
+        effort: Effort,
+        tasks: usize,
+        work: W,
+        ours: &Arc<A>,
+        peer: &Arc<B>,
+    ) -> Result<Duel>
+    where
+        A: Send + Sync + 'static,
+        B: Send + Sync + 'static,
+        W: Work<A> + Work<B>,
+    {
+        // A short slice of each warms caches, branch predictors and lazily made state.
+        let warm = effort.slice / 4;
+        self.slice(warm, tasks, effort.rounds, work, ours)?;
+        self.slice(warm, tasks, effort.rounds, work, peer)?;
+
+        let mut rounds = Vec::with_capacity(effort.rounds);
+        for round in 0..effort.rounds {
+            let mut best: Option<Round> = None;
+            for _ in 0..=effort.retries {
+                let (ours, peer) = if round % 2 == 0 {
+                    let ours = self.slice(effort.slice, tasks, round, work, ours)?;
+                    (ours, self.slice(effort.slice, tasks, round, work, peer)?)
+                } else {
+                    let peer = self.slice(effort.slice, tasks, round, work, peer)?;
+                    (self.slice(effort.slice, tasks, round, work, ours)?, peer)
+                };
+                let measured = Round { ours, peer };
+                if best.is_none_or(|best| measured.lost() < best.lost()) {
+                    best = Some(measured);
+                }
+                if measured.lost() < DISTURBED {
+                    break;
+                }
+            }
+            rounds.extend(best);
+        }
+        Ok(Duel(rounds))
+    }
+
+    fn slice<C, W>(
+        &self,
+        length: Duration,
+        tasks: usize,
+        round: usize,
+        work: W,
+        on: &Arc<C>,
+    ) -> Result<Slice>
+    where
+        C: Send + Sync + 'static,
+        W: Work<C>,
+    {
+        let start = Arc::new(Barrier::new(tasks));
+        let running: Vec<_> = (0..tasks)
+            .map(|task| {
+                let lane = Lane { task, tasks, round, length, start: Arc::clone(&start) };
+                self.runtime.spawn(work.run(Arc::clone(on), lane))
+            })
+            .collect();
+        let done: Vec<Done> = self.runtime.block_on(async {
+            let mut done = Vec::with_capacity(tasks);
+            for task in running {
+                done.push(task.await??);
+            }
+            Result::<_>::Ok(done)
+        })?;
+        let waited = done.iter().map(|d| d.waited).max().unwrap_or_default();
+        let begin = done.iter().map(|d| d.begin).min();
+        let end = done.iter().map(|d| d.end).max();
+        let seconds = begin.zip(end).map_or(0.0, |(begin, end)| (end - begin).as_secs_f64());
+        let operations: u64 = done.iter().map(|d| d.operations).sum();
+        let threads = tasks.min(WORKERS) as f64;
+        Ok(Slice {
+            rate: operations as f64 / seconds,
+            lost: waited.as_secs_f64() / (seconds * threads),
+        })
+    }
+}
+
+/// How long the threads of this process were ready to run and had no core, in all. Zero where the system does not tell.
+fn waited_for_a_core() -> Duration {
+    let Ok(threads) = fs::read_dir("/proc/self/task") else {
+        return Duration::ZERO;
+    };
+    let nanos = threads
+        .flatten()
+        .filter_map(|thread| fs::read_to_string(thread.path().join("schedstat")).ok())
+        .filter_map(|text| text.split_whitespace().nth(1)?.parse::<u64>().ok())
+        .sum();
+    Duration::from_nanos(nanos)
+}

@@ -1,0 +1,126 @@
+//! Broken listings.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use store_core::{Key, ListOptions, Namespace, Page, Record, Result, U64Page, async_trait};
+
+use super::Wrapper;
+use super::kinds::{broken, inner};
+
+broken!(
+    Unordered,
+    OffsetFirst,
+    Repeats,
+    LosesPlace { last: Mutex<HashMap<String, String>> },
+    AnyCursor,
+    Globs,
+    OnePage,
+);
+
+#[async_trait]
+impl Wrapper for Unordered {
+    inner!();
+
+    async fn list(&self, ns: &Namespace, o: &ListOptions) -> Result<Page<String>> {
+        let mut page = self.inner.list(ns, o).await?;
+        page.items.reverse();
+        Ok(page)
+    }
+
+    async fn scan(&self, ns: &Namespace, o: &ListOptions) -> Result<Page<Record>> {
+        let mut page = self.inner.scan(ns, o).await?;
+        page.items.reverse();
+        Ok(page)
+    }
+}
+
+#[async_trait]
+impl Wrapper for OffsetFirst {
+    inner!();
+
+    async fn list(&self, ns: &Namespace, o: &ListOptions) -> Result<Page<String>> {
+        let mut all = ListOptions::default();
+        (all.offset, all.limit, all.cursor, all.order) =
+            (o.offset, o.limit, o.cursor.clone(), o.order);
+        let mut page = self.inner.list(ns, &all).await?;
+        page.items.retain(|key| o.matches(key));
+        Ok(page)
+    }
+}
+
+#[async_trait]
+impl Wrapper for Repeats {
+    inner!();
+
+    async fn list(&self, ns: &Namespace, o: &ListOptions) -> Result<Page<String>> {
+        let mut page = self.inner.list(ns, o).await?;
+        if o.cursor.is_some() && page.items.len() < o.limit {
+            page.items.extend(page.items.first().cloned());
+        }
+        Ok(page)
+    }
+}
+
+#[async_trait]
+impl Wrapper for LosesPlace {
+    inner!();
+
+    async fn list(&self, ns: &Namespace, o: &ListOptions) -> Result<Page<String>> {
+        if let Some(cursor) = &o.cursor {
+            let last = {
+                let held = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+                held.get(cursor.as_str()).cloned()
+            };
+            if let Some(last) = last
+                && !self.inner.exists(ns, Key::new(&last)?).await?
+            {
+                return Ok(Page::default());
+            }
+        }
+        let page = self.inner.list(ns, o).await?;
+        if let (Some(next), Some(last)) = (&page.next, page.items.last()) {
+            let mut held = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            held.insert(next.to_string(), last.clone());
+        }
+        Ok(page)
+    }
+}
+
+#[async_trait]
+impl Wrapper for AnyCursor {
+    inner!();
+
+    async fn list(&self, ns: &Namespace, o: &ListOptions) -> Result<Page<String>> {
+        match self.inner.list(ns, o).await {
+            Err(_) if o.cursor.is_some() => {
+                let mut anew = o.clone();
+                anew.cursor = None;
+                self.inner.list(ns, &anew).await
+            }
+            other => other,
+        }
+    }
+}
+
+#[async_trait]
+impl Wrapper for Globs {
+    inner!();
+
+    async fn list(&self, ns: &Namespace, o: &ListOptions) -> Result<Page<String>> {
+        let Some((head, _)) = o.prefix.split_once('*') else { return self.inner.list(ns, o).await };
+        let mut pattern = o.clone();
+        head.clone_into(&mut pattern.prefix);
+        self.inner.list(ns, &pattern).await
+    }
+}
+
+#[async_trait]
+impl Wrapper for OnePage {
+    inner!();
+
+    async fn scan_u64(&self, ns: &Namespace, cursor: u64, limit: usize) -> Result<U64Page> {
+        let page = self.inner.scan_u64(ns, cursor, limit).await?;
+        Ok(U64Page::new(page.keys, None))
+    }
+}

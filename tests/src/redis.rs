@@ -1,0 +1,131 @@
+//! The Redis driver as a target of the conformance suite.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use store_core::conformance::{Faults, Fixture, Target};
+use store_core::{Capability, Feature, Result, StoreAdmin, async_trait};
+use store_redis::{Config, Layout, Redis, Template};
+
+use crate::servers::proxy::{Proxy, Way};
+use crate::servers::redis::Server;
+
+/// The layout `table` on one server, each case with a connection of its own through a proxy.
+#[derive(Debug)]
+pub struct RedisTarget {
+    server: Server,
+}
+
+impl RedisTarget {
+    /// On a new server.
+    pub fn start() -> Self {
+        Self { server: Server::start() }
+    }
+}
+
+/// The settings that tests use: short patience.
+pub fn config(port: u16) -> Config {
+    Config::new(format!("127.0.0.1:{port}"))
+}
+
+#[async_trait]
+impl Target for RedisTarget {
+    fn name(&self) -> String {
+        "redis".into()
+    }
+
+    fn layout(&self) -> String {
+        "table".into()
+    }
+
+    fn capability(&self) -> Capability {
+        let mut capability = Capability::all().without(Feature::History);
+        capability.max_atomic = Some(500);
+        capability.expiry_lateness = Duration::from_millis(1);
+        capability
+    }
+
+    async fn open(&self) -> Result<Fixture> {
+        let port = self.server.port();
+        let proxy = Arc::new(Proxy::to(port));
+        let store = Redis::connect(config(proxy.port())).await?;
+        let reopen = move || async move {
+            let store: Arc<dyn StoreAdmin> = Arc::new(Redis::connect(config(port)).await?);
+            Ok(store)
+        };
+        Ok(Fixture::new(Arc::new(store)).with_reopen(reopen).with_faults(Disturbed(proxy)))
+    }
+}
+
+/// The layout `plain` with the keys of wasmCloud's plugin, in which a database has no tables.
+#[derive(Debug)]
+pub struct PlainTarget {
+    server: Server,
+}
+
+impl PlainTarget {
+    /// On a new server.
+    pub fn start() -> Self {
+        Self { server: Server::start() }
+    }
+}
+
+fn plain(port: u16) -> Config {
+    config(port).with_layout(Layout::Plain(Template::bucket()))
+}
+
+#[async_trait]
+impl Target for PlainTarget {
+    fn name(&self) -> String {
+        "redis".into()
+    }
+
+    fn layout(&self) -> String {
+        "plain {bucket}:{key}".into()
+    }
+
+    fn capability(&self) -> Capability {
+        let features = [
+            Feature::Create,
+            Feature::IfValue,
+            Feature::StrongRead,
+            Feature::Expiry,
+            Feature::SetExpiry,
+            Feature::KeepExpiry,
+            Feature::ScanU64,
+            Feature::Increment,
+            Feature::Shared,
+        ];
+        let mut capability = features.into_iter().fold(Capability::none(), Capability::with);
+        capability.expiry_lateness = Duration::from_millis(1);
+        capability
+    }
+
+    async fn open(&self) -> Result<Fixture> {
+        let port = self.server.port();
+        let proxy = Arc::new(Proxy::to(port));
+        let store = Redis::connect(plain(proxy.port())).await?;
+        let reopen = move || async move {
+            let store: Arc<dyn StoreAdmin> = Arc::new(Redis::connect(plain(port)).await?);
+            Ok(store)
+        };
+        Ok(Fixture::new(Arc::new(store)).with_reopen(reopen).with_faults(Disturbed(proxy)))
+    }
+}
+
+struct Disturbed(Arc<Proxy>);
+
+#[async_trait]
+impl Faults for Disturbed {
+    async fn cut(&self) {
+        self.0.set(Way::Cut);
+    }
+
+    async fn cut_replies(&self) {
+        self.0.set(Way::CutReplies);
+    }
+
+    async fn heal(&self) {
+        self.0.set(Way::Open);
+    }
+}

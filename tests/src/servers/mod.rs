@@ -1,0 +1,4 @@
+//! Real servers as child processes.
+
+pub mod proxy;
+pub mod redis;
