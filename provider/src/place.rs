@@ -12,7 +12,7 @@ use crate::{Connection, Limits, Result};
 pub enum Create {
     /// Never: the bucket does not exist.
     Never,
-    /// Yes, with the place's configuration.
+    /// Yes, with the place's configuration; where that says nothing, with the first write, as the driver does it.
     #[default]
     Missing,
     /// Try to; where that fails, warn and use what there is. (What wasmCloud's own provider does.)
@@ -119,6 +119,11 @@ impl Place {
         }
         match store.database_status(&self.database).await {
             Ok(_) => {}
+            // The driver's own way: the first write makes it, with the defaults of the connection.
+            Err(error)
+                if error.kind() == ErrorKind::NotFound
+                    && self.create == Create::Missing
+                    && *self.config == DatabaseConfig::new() => {}
             Err(error) if error.kind() == ErrorKind::NotFound && self.create != Create::Never => {
                 match store.create_database(&self.database, &self.config).await {
                     Ok(()) => {}
@@ -131,8 +136,11 @@ impl Place {
                     Err(error) => return Err(error.into()),
                 }
             }
-            // Credentials may allow the records and not the administration: the call itself will tell.
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
+            // Credentials may allow the records and not the administration: the call itself will tell. Where a layout knows no
+            // databases, the one that there is is always there.
+            Err(error)
+                if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported) => {
+            }
             Err(error) => return Err(error.into()),
         }
         self.seen().insert(self.database.clone());

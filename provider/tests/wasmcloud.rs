@@ -596,9 +596,11 @@ async fn help_explains_it() {
     let help = tokio::process::Command::new(program).arg("--help").output().await.unwrap();
     assert!(help.status.success());
     let text = String::from_utf8(help.stdout).unwrap();
-    for word in
-        ["wasi:keyvalue@0.2.0-draft", "enable_bucket_auto_create", "Backends in this build: memory"]
-    {
+    for word in [
+        "wasi:keyvalue@0.2.0-draft",
+        "enable_bucket_auto_create",
+        "Backends in this build: memory, redis",
+    ] {
         assert!(text.contains(word), "{word}");
     }
 }

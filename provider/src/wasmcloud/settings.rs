@@ -61,17 +61,18 @@ const NATS: [(&str, Option<&str>); 8] = [
     ("tls_ca", Some("tls_ca")),
     ("tls_ca_file", Some("tls_ca_file")),
     ("client_jwt", Some("jwt")),
-    ("client_seed", Some("seed")),
+    ("client_seed", Some("jwt_seed")),
     ("enable_bucket_auto_create", None),
 ];
 
 /// Names that wasmCloud's Redis provider documents. Those in milliseconds are durations to the driver.
 const REDIS: [(&str, Option<&str>); 8] = [
     ("url", None),
-    ("backend_reconnect_num_retries", Some("reconnect_retries")),
-    ("backend_reconnect_max_delay_ms", Some("reconnect_max_delay")),
+    // Numbers only: the driver reconnects by itself and never gives up.
+    ("backend_reconnect_num_retries", None),
+    ("backend_reconnect_max_delay_ms", None),
     ("backend_connection_timeout_ms", Some("connect_timeout")),
-    ("backend_response_timeout_ms", Some("response_timeout")),
+    ("backend_response_timeout_ms", Some("timeout")),
     ("disable_default_connection", None),
     ("share_connections_by_url", None),
     ("watch", None),
@@ -82,7 +83,24 @@ const IGNORED: &str = "flamegraph_path";
 
 /// What is a secret although it may come in plain configuration.
 const SECRET: [&str; 8] =
-    ["client_jwt", "client_seed", "creds", "jwt", "password", "seed", "nkey_seed", "token"];
+    ["client_jwt", "client_seed", "credentials", "jwt", "jwt_seed", "nkey", "password", "token"];
+
+/// Settings of the provider itself, which a driver's option of the same name does not take away.
+const OURS: [&str; 10] = [
+    "create",
+    "database",
+    "default_ttl",
+    "history",
+    "max_bytes",
+    "max_value_len",
+    "prefix",
+    "replicas",
+    "storage",
+    "table",
+];
+
+/// Options that the registry takes for every driver.
+const COMMON: [&str; 5] = ["timeout", "retries", "read_only", "trace", "trace_keys"];
 
 /// A setting as text, and whether it came as a secret.
 type Texts = BTreeMap<String, (String, bool)>;
@@ -130,7 +148,7 @@ pub(crate) fn plan(
     let mut o = Taken(options);
     o.0.take_str("backend");
     o.0.take_str(IGNORED);
-    let url = url(&mut o, backend, driver, only_upstream)?;
+    let (url, path) = url(&mut o, backend, driver, only_upstream)?;
     let auto_create = o.flag("enable_bucket_auto_create")?;
     let create = o.0.take_enum("create", &[("never", Create::Never), ("missing", Create::Missing)]);
     let create = match (create.map_err(said)?, auto_create) {
@@ -155,7 +173,7 @@ pub(crate) fn plan(
             Backend::Redis => Identifier::Any,
             Backend::Memory => Identifier::Table,
         });
-    let database = database(&mut o, backend, component)?;
+    let database = database(&mut o, backend, component, path)?;
     let plan = Plan {
         url,
         database,
@@ -292,7 +310,7 @@ fn url(
     backend: Backend,
     driver: &dyn Driver,
     only_upstream: bool,
-) -> Result<String, String> {
+) -> Result<(String, Option<String>), String> {
     let given = o.0.take_str("url");
     let mut url = match backend {
         Backend::Memory => given.unwrap_or_else(|| "memory://".to_owned()),
@@ -304,29 +322,45 @@ fn url(
             (None, None) => "nats://0.0.0.0:4222".to_owned(),
         },
     };
-    url.parse::<StoreUrl>().map_err(|e| format!("the address of the backend: {e}"))?;
+    let address: StoreUrl = url.parse().map_err(|e| format!("the address of the backend: {e}"))?;
     let mut extra = Vec::new();
+    // The path names the database, or to Redis the number of one; without it, links to several share a connection.
+    let mut path = Some(address.path().trim_matches('/').to_owned()).filter(|p| !p.is_empty());
+    if driver.path_is_database(address.scheme()) {
+        url = without_path(&url);
+        let number = |path: &String| path.bytes().all(|b| b.is_ascii_digit());
+        if backend == Backend::Redis
+            && let Some(number) = path.take_if(|path| number(path))
+        {
+            extra.push(("db", number));
+        }
+    }
     if o.has("tls_ca") {
         // The text wins over the file.
         o.0.take_str("tls_ca_file");
     }
     for (name, option) in backend.upstream() {
-        let Some(option) = option else { continue };
+        let number = name.starts_with("backend_");
+        if option.is_none() && !number {
+            continue;
+        }
         let Some(mut value) = o.0.take_str(name) else { continue };
-        if name.starts_with("backend_") {
+        if number {
             let number: u64 = value
                 .parse()
                 .map_err(|_| format!("setting `{name}`: expected a number, 0 or more"))?;
             value = if name.ends_with("_ms") { format!("{number}ms") } else { number.to_string() };
         }
+        let Some(option) = option else { continue };
         if !driver.options().iter().any(|known| known.name == *option) {
             return Err(format!("setting `{name}`: this provider's driver cannot honour it"));
         }
         extra.push((*option, value));
     }
-    for known in driver.options() {
-        if let Some(value) = o.0.take_str(known.name) {
-            extra.push((known.name, value));
+    let documented = driver.options().iter().map(|known| known.name);
+    for name in documented.chain(COMMON).filter(|name| !OURS.contains(name)) {
+        if let Some(value) = o.0.take_str(name) {
+            extra.push((name, value));
         }
     }
     o.flag("disable_default_connection")?;
@@ -341,7 +375,21 @@ fn url(
         url.push('=');
         url.extend(utf8_percent_encode(&value, NON_ALPHANUMERIC));
     }
-    Ok(url)
+    Ok((url, path))
+}
+
+/// A URL without its path.
+fn without_path(url: &str) -> String {
+    let (address, query) = match url.split_once('?') {
+        Some((address, query)) => (address, Some(query)),
+        None => (url, None),
+    };
+    let authority = address.find("://").map_or(0, |at| at + 3);
+    let end = address[authority..].find('/').map_or(address.len(), |at| authority + at);
+    match query {
+        Some(query) => format!("{}?{query}", &address[..end]),
+        None => address[..end].to_owned(),
+    }
 }
 
 /// A list of servers as NATS clients take it, as one URL.
@@ -368,9 +416,18 @@ fn cluster(list: &str) -> String {
     format!("{scheme}://{user}{at}{}", hosts.join(","))
 }
 
-fn database(o: &mut Taken, backend: Backend, component: &str) -> Result<Name, String> {
+fn database(
+    o: &mut Taken,
+    backend: Backend,
+    component: &str,
+    path: Option<String>,
+) -> Result<Name, String> {
     let name = match (o.0.take_str("database"), o.0.take_str("bucket")) {
         (Some(_), Some(_)) => return Err("`database` and `bucket` are the same setting".into()),
+        (Some(_), _) | (_, Some(_)) if path.is_some() => {
+            return Err("`database` is given twice: in the path of `url`, too".into());
+        }
+        (None, None) if path.is_some() => ("url", path.unwrap_or_default()),
         (Some(name), None) => ("database", name),
         (None, Some(name)) => ("bucket", name),
         (None, None) => match backend {
@@ -539,12 +596,8 @@ mod tests {
                     text("tls_ca"),
                     text("tls_ca_file"),
                     text("jwt"),
-                    text("seed"),
+                    text("jwt_seed"),
                     text("token"),
-                    text("reconnect_retries"),
-                    text("reconnect_max_delay"),
-                    text("connect_timeout"),
-                    text("response_timeout"),
                 ]
             }
         }
@@ -555,9 +608,7 @@ mod tests {
     }
 
     fn registry() -> Registry {
-        crate::wasmcloud::drivers()
-            .with(Documented(&["nats", "tls"]))
-            .with(Documented(&["redis", "rediss"]))
+        crate::wasmcloud::drivers().with(Documented(&["nats", "tls"]))
     }
 
     fn given(config: &[(&str, &str)], secrets: &[(&str, &str)]) -> Given {
@@ -597,7 +648,7 @@ mod tests {
         .unwrap();
         assert_eq!(
             plan.url,
-            "nats://a:4222,b:4223?domain=hub&tls_ca=%2D%2D%2D%2D%2DBEGIN&jwt=j&seed=s&layout=plain"
+            "nats://a:4222,b:4223?domain=hub&tls_ca=%2D%2D%2D%2D%2DBEGIN&jwt=j&jwt_seed=s&layout=plain"
         );
         assert_eq!(plan.create, Create::Try);
         assert_eq!(plan.exposed, ["client_jwt", "client_seed"]);
@@ -612,8 +663,7 @@ mod tests {
         .unwrap();
         assert_eq!(
             plan.url,
-            "redis://:p@h:6379/0?reconnect_retries=3&reconnect_max_delay=300ms&connect_timeout=3000ms\
-             &response_timeout=1000ms&layout=plain"
+            "redis://:p@h:6379?db=0&connect_timeout=3000ms&timeout=1000ms&layout=plain"
         );
         assert_eq!((plan.identifier, &*plan.exposed), (Identifier::Any, &["url".to_owned()][..]));
         assert_eq!(of(&[("url", "redis://h")]).unwrap().url, "redis://h?layout=plain");
@@ -645,6 +695,14 @@ mod tests {
         assert_eq!((plan.config.history, plan.config.replicas), (Some(5), Some(3)));
         assert_eq!((plan.create, plan.ttl), (Create::Missing, Some(Duration::from_secs(3600))));
         assert_eq!(plan.exposed, ["token"]);
+        let plan = of(&[("url", "nats://h/users?domain=hub"), ("timeout", "1s")]).unwrap();
+        assert_eq!(
+            (&*plan.url, plan.database.as_str()),
+            ("nats://h?domain=hub&timeout=1s", "users")
+        );
+        assert!(refused(&[("url", "nats://h/users"), ("bucket", "b")]).contains("given twice"));
+        let plan = of(&[("url", "redis://h/cache"), ("layout", "table")]).unwrap();
+        assert_eq!((&*plan.url, plan.database.as_str()), ("redis://h?layout=table", "cache"));
     }
 
     #[test]
@@ -674,11 +732,11 @@ mod tests {
         };
         assert_eq!(
             link(&[("bucket", "b")]).unwrap(),
-            "nats://n:4222?domain=hub&jwt=j&seed=hunter2&layout=plain"
+            "nats://n:4222?domain=hub&jwt=j&jwt_seed=hunter2&layout=plain"
         );
         assert_eq!(
             link(&[("bucket", "b"), ("cluster_uri", "nats://m"), ("js_domain", "x")]).unwrap(),
-            "nats://m?domain=x&jwt=j&seed=hunter2&layout=plain"
+            "nats://m?domain=x&jwt=j&jwt_seed=hunter2&layout=plain"
         );
         assert_eq!(link(&[("backend", "redis")]).unwrap(), "redis://r?layout=plain");
         assert_eq!(link(&[("url", "redis://own")]).unwrap(), "redis://own?layout=plain");
@@ -775,8 +833,8 @@ mod tests {
                         .iter()
                         .map(|(name, value)| (name.as_str().unwrap(), value.as_str().unwrap()))
                         .collect();
-                    let plan =
-                        plan(&given(&config, &secrets), &Given::default(), "c", &registry()).unwrap();
+                    let plan = plan(&given(&config, &secrets), &Given::default(), "c", &registry())
+                        .unwrap();
                     assert!(plan.url.starts_with(name), "{name}");
                     assert_eq!(plan.watch.is_some(), source);
                     let upstream = name != "memory";
