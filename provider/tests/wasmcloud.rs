@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
+#[allow(dead_code, reason = "other tests use the rest")]
 mod host;
 
 use std::future::Future;
@@ -56,6 +57,7 @@ impl<'a> Component<'a> {
         self
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "as calls take it")]
     fn cx(&self) -> Option<async_nats::HeaderMap> {
         Some(by(self.id, self.link))
     }

@@ -43,6 +43,8 @@ pub(crate) fn engine() -> &'static Engine {
 /// Compiles all guests once, then loads one.
 pub(crate) fn guest(name: &str) -> Component {
     static BUILT: OnceLock<()> = OnceLock::new();
+    // Compiled once per process: an unoptimised compiler takes seconds for it.
+    static COMPILED: Mutex<BTreeMap<String, Component>> = Mutex::new(BTreeMap::new());
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
     BUILT.get_or_init(|| {
         let built = Command::new(env!("CARGO"))
@@ -57,8 +59,6 @@ pub(crate) fn guest(name: &str) -> Component {
             .unwrap();
         assert!(built.success(), "the guests need `rustup target add wasm32-wasip2`");
     });
-    // Compiled once per process: an unoptimised compiler takes seconds for it.
-    static COMPILED: Mutex<BTreeMap<String, Component>> = Mutex::new(BTreeMap::new());
     let mut compiled = COMPILED.lock().unwrap();
     let component = compiled.entry(name.to_owned()).or_insert_with(|| {
         let file = target.join("wasm32-wasip2/release").join(format!("guest_{name}.wasm"));

@@ -17,28 +17,43 @@ pub(crate) const HOST: &str = "NHOST";
 
 /// A NATS server of this test.
 pub(crate) struct Server {
-    _child: Child,
+    child: Child,
+    port: u16,
     pub(crate) url: String,
-    _data: tempfile::TempDir,
+    data: tempfile::TempDir,
 }
 
 impl Server {
     pub(crate) async fn start() -> Self {
-        let program = std::env::var("STORE_TEST_NATS_SERVER").unwrap_or("nats-server".to_owned());
         let data = tempfile::tempdir().unwrap();
         let port = {
             let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             free.local_addr().unwrap().port()
         };
-        let child = Command::new(&program)
-            .args(["-a", "127.0.0.1", "-p", &port.to_string(), "-sd"])
+        let child = Self::spawn(port, &data);
+        Self { child, port, url: format!("nats://127.0.0.1:{port}"), data }
+    }
+
+    fn spawn(port: u16, data: &tempfile::TempDir) -> Child {
+        let program = std::env::var("STORE_TEST_NATS_SERVER").unwrap_or("nats-server".to_owned());
+        Command::new(&program)
+            .args(["-a", "127.0.0.1", "-p", &port.to_string(), "-js", "-sd"])
             .arg(data.path())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()
-            .unwrap_or_else(|e| panic!("{program}: {e}; set STORE_TEST_NATS_SERVER"));
-        Self { _child: child, url: format!("nats://127.0.0.1:{port}"), _data: data }
+            .unwrap_or_else(|e| panic!("{program}: {e}; set STORE_TEST_NATS_SERVER"))
+    }
+
+    /// Kills it without a warning.
+    pub(crate) async fn kill(&mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// Starts it again, on the same port and with what it kept.
+    pub(crate) fn restart(&mut self) {
+        self.child = Self::spawn(self.port, &self.data);
     }
 
     pub(crate) async fn client(&self) -> Client {
