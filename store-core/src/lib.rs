@@ -32,7 +32,7 @@ pub use options::{
 };
 pub use record::{MAX_METADATA_LEN, Metadata, Record, RecordBuilder, Value};
 pub use revision::Revision;
-pub use store::{EventStream, Store, StoreAdmin};
+pub use store::{EventStream, Immediate, Store, StoreAdmin};
 pub use time::{Clock, SystemClock, Timestamp};
 pub use typed::TypedTable;
 

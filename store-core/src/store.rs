@@ -109,6 +109,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Finishes what is under way, then lets go of everything. Idempotent.
     async fn close(&self) -> Result<()>;
 
+    /// For drivers that never wait: the commonest calls answered at once, which saves each the allocation of its future. The
+    /// same contract holds for both ways. A layer has none, so that every call passes through it.
+    fn immediate(&self) -> Option<&dyn Immediate> {
+        None
+    }
+
     /// Whether a record exists.
     async fn exists(&self, ns: &Namespace, key: Key<'_>) -> Result<bool> {
         Ok(self.read(ns, key, ReadOptions::default()).await?.is_some())
@@ -146,6 +152,33 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         let _ = (ns, key);
         Err(Error::lacks(Feature::History))
     }
+}
+
+/// **For drivers.** Calls of a [`Store`] that need not wait; see [`Store::immediate`].
+pub trait Immediate {
+    /// As [`Store::read`].
+    ///
+    /// # Errors
+    /// The same.
+    fn read_now(&self, ns: &Namespace, key: Key<'_>, o: ReadOptions) -> Result<Option<Record>>;
+
+    /// As [`Store::write`].
+    ///
+    /// # Errors
+    /// The same.
+    fn write_now(&self, ns: &Namespace, put: &Put<'_>) -> Result<Written>;
+
+    /// As [`Store::delete`].
+    ///
+    /// # Errors
+    /// The same.
+    fn delete_now(&self, ns: &Namespace, remove: &Remove<'_>) -> Result<Deleted>;
+
+    /// As [`Store::increment`].
+    ///
+    /// # Errors
+    /// The same.
+    fn increment_now(&self, ns: &Namespace, key: Key<'_>, delta: i64) -> Result<Counter>;
 }
 
 /// **For drivers and layers.** What can create, change and destroy databases and tables: kept apart, so that a holder of a plain

@@ -21,9 +21,14 @@ pub(crate) struct Core {
     clock: Arc<dyn Clock>,
     /// Differs between runs, so that a revision from before a restart never matches.
     incarnation: u64,
-    last_revision: AtomicU64,
+    last_revision: Alone,
     closed: AtomicBool,
 }
+
+/// The one thing that all writers change, away from what all callers read.
+#[repr(align(128))]
+#[derive(Debug, Default)]
+struct Alone(AtomicU64);
 
 impl Core {
     pub(crate) fn new(clock: Arc<dyn Clock>, feed_len: usize) -> Self {
@@ -36,7 +41,7 @@ impl Core {
             feed_len,
             clock,
             incarnation: (started.as_nanos() as u64).wrapping_add(owner),
-            last_revision: AtomicU64::new(0),
+            last_revision: Alone::default(),
             closed: AtomicBool::new(false),
         }
     }
@@ -53,11 +58,11 @@ impl Core {
     /// Taken under the lock of the shard that it is for, so that revisions of a key only grow.
     #[inline]
     pub(crate) fn next_revision(&self) -> Revision {
-        self.revision(self.last_revision.fetch_add(1, Ordering::Relaxed) + 1)
+        self.revision(self.last_revision.0.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
     pub(crate) fn last_revision(&self) -> u64 {
-        self.last_revision.load(Ordering::Relaxed)
+        self.last_revision.0.load(Ordering::Relaxed)
     }
 
     pub(crate) fn revision(&self, sequence: u64) -> Revision {

@@ -12,6 +12,7 @@ use store_core::{
 
 use crate::core::Core;
 use crate::eviction::Queue;
+use crate::shard::Size;
 use crate::table::Table;
 
 const NONE: u64 = u64::MAX;
@@ -34,6 +35,8 @@ pub(crate) struct State {
     max_bytes: AtomicU64,
     max_value_len: AtomicU64,
     history: AtomicU64,
+    /// Whether there is a limit to records or bytes: only then are there totals, which all writers meet at.
+    bounded: AtomicBool,
     records: AtomicU64,
     bytes: AtomicU64,
     /// In databases that evict: what was written when.
@@ -58,6 +61,7 @@ impl Database {
                 max_bytes: AtomicU64::new(NONE),
                 max_value_len: AtomicU64::new(NONE),
                 history: AtomicU64::new(1),
+                bounded: AtomicBool::new(false),
                 records: AtomicU64::new(0),
                 bytes: AtomicU64::new(0),
                 queue: Queue::default(),
@@ -162,8 +166,9 @@ impl State {
         store(&self.max_bytes, config.max_bytes);
         store(&self.max_value_len, config.max_value_len);
         self.history.store(config.history.unwrap_or(1).into(), Ordering::Relaxed);
-        let evicts = config.when_full == Some(WhenFull::Evict)
-            && (config.max_records.is_some() || config.max_bytes.is_some());
+        let bounded = config.max_records.is_some() || config.max_bytes.is_some();
+        self.bounded.store(bounded, Ordering::Relaxed);
+        let evicts = bounded && config.when_full == Some(WhenFull::Evict);
         self.evicts.store(evicts, Ordering::Relaxed);
         setting.config = config.clone();
     }
@@ -192,47 +197,41 @@ impl State {
         self.evicts.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn records(&self) -> u64 {
-        self.records.load(Ordering::Relaxed)
+    #[inline]
+    pub(crate) fn is_bounded(&self) -> bool {
+        self.bounded.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
+    /// The total of a bounded database.
+    pub(crate) fn records(&self) -> u64 {
+        self.records.load(Ordering::Relaxed)
     }
 
     /// Whether it holds more than it may.
     pub(crate) fn is_over(&self) -> bool {
         self.records() > self.max_records.load(Ordering::Relaxed)
-            || self.bytes() > self.max_bytes.load(Ordering::Relaxed)
+            || self.bytes.load(Ordering::Relaxed) > self.max_bytes.load(Ordering::Relaxed)
     }
 
-    /// Takes room for so many more records and bytes.
+    /// Takes room for so much more in a bounded database.
     ///
     /// # Errors
     /// `Full` where the database refuses what it has no room for, `TooLarge` for what never fits.
-    #[inline]
-    pub(crate) fn grow(&self, records: u64, bytes: u64) -> Result<()> {
-        let all_records = match records {
-            0 => 0,
-            n => self.records.fetch_add(n, Ordering::Relaxed) + n,
-        };
-        let all_bytes = match bytes {
-            0 => 0,
-            n => self.bytes.fetch_add(n, Ordering::Relaxed) + n,
-        };
-        let (max_records, max_bytes) =
-            (self.max_records.load(Ordering::Relaxed), self.max_bytes.load(Ordering::Relaxed));
-        if all_records <= max_records && all_bytes <= max_bytes {
+    pub(crate) fn grow(&self, by: Size) -> Result<()> {
+        let records = self.records.fetch_add(by.records, Ordering::Relaxed) + by.records;
+        let bytes = self.bytes.fetch_add(by.bytes, Ordering::Relaxed) + by.bytes;
+        let max_records = self.max_records.load(Ordering::Relaxed);
+        let max_bytes = self.max_bytes.load(Ordering::Relaxed);
+        let fits = records <= max_records && bytes <= max_bytes;
+        let can_fit = by.bytes <= max_bytes && by.records <= max_records;
+        if fits || (self.evicts() && can_fit) {
             return Ok(());
         }
-        if self.evicts() && bytes <= max_bytes && records <= max_records {
-            return Ok(());
-        }
-        self.shrink(records, bytes);
-        Err(if bytes > max_bytes {
+        self.shrink(by);
+        Err(if by.bytes > max_bytes {
             Error::too_large("larger than the whole database may be (max_bytes)")
         } else {
-            let limit = if all_bytes > max_bytes { "max_bytes" } else { "max_records" };
+            let limit = if bytes > max_bytes { "max_bytes" } else { "max_records" };
             Error::new(
                 ErrorKind::Full,
                 format!("the database is full ({limit}): delete something or raise the limit"),
@@ -240,20 +239,16 @@ impl State {
         })
     }
 
-    /// Counts bytes that came and went and that no limit refuses.
-    pub(crate) fn settle(&self, came: u64, went: u64) {
-        self.bytes.fetch_add(came, Ordering::Relaxed);
-        self.bytes.fetch_sub(went, Ordering::Relaxed);
+    /// Gives room back in a bounded database.
+    pub(crate) fn shrink(&self, by: Size) {
+        self.records.fetch_sub(by.records, Ordering::Relaxed);
+        self.bytes.fetch_sub(by.bytes, Ordering::Relaxed);
     }
 
-    #[inline]
-    pub(crate) fn shrink(&self, records: u64, bytes: u64) {
-        if records > 0 {
-            self.records.fetch_sub(records, Ordering::Relaxed);
-        }
-        if bytes > 0 {
-            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-        }
+    /// Counts what came without asking whether it fits.
+    pub(crate) fn count(&self, came: Size) {
+        self.records.fetch_add(came.records, Ordering::Relaxed);
+        self.bytes.fetch_add(came.bytes, Ordering::Relaxed);
     }
 }
 

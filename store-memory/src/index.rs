@@ -6,20 +6,28 @@ use std::ops::Bound;
 use compact_str::CompactString;
 use parking_lot::RwLock;
 
-/// The ordered keys of a table: touched only when a key is born or dies, and read by listings. Keys up to 24 bytes live in the
-/// tree's own nodes.
+/// The ordered keys of a table. Shards tell it in batches which keys were born and which have died, and before each listing, so that
+/// writers rarely meet here. Keys up to 24 bytes live in the tree's own nodes.
 ///
 /// Lock order: a shard, then the index. A listing copies keys out and lets go before it looks at a shard.
 #[derive(Debug, Default)]
 pub(crate) struct Index(RwLock<BTreeSet<CompactString>>);
 
 impl Index {
-    pub(crate) fn insert(&self, key: &str) {
-        self.0.write().insert(key.into());
-    }
-
-    pub(crate) fn remove(&self, key: &str) {
-        self.0.write().remove(key);
+    /// Inserts the keys that are there now, and removes the others.
+    pub(crate) fn change(&self, keys: impl Iterator<Item = (CompactString, bool)>) {
+        let mut keys = keys.peekable();
+        if keys.peek().is_none() {
+            return;
+        }
+        let mut tree = self.0.write();
+        for (key, is_there) in keys {
+            if is_there {
+                tree.insert(key);
+            } else {
+                tree.remove(&key);
+            }
+        }
     }
 
     pub(crate) fn clear(&self) {

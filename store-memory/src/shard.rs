@@ -3,10 +3,13 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 
+use compact_str::CompactString;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
 use store_core::{Record, Timestamp};
+
+use crate::index::Index;
 
 /// What one lock guards.
 #[derive(Default)]
@@ -15,7 +18,28 @@ pub(crate) struct Shard {
     timers: Timers,
     /// Earlier versions, oldest first, of records in databases with a history.
     versions: HashMap<Box<str>, VecDeque<Record>>,
+    /// Keys that were born or have died since the index was told, the first time of each as `born`.
+    touched: Vec<Touched>,
+    /// What the records and their versions take.
+    pub(crate) bytes: u64,
+    /// How much of this shard the totals of a bounded database hold.
+    pub(crate) told: Size,
 }
+
+struct Touched {
+    key: CompactString,
+    born: bool,
+}
+
+/// Records and bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Size {
+    pub(crate) records: u64,
+    pub(crate) bytes: u64,
+}
+
+/// How many keys may wait for the index: few enough that to tell them all is no long pause.
+const MOST_TOUCHED: usize = 256;
 
 /// When records of a shard may expire, by hash. A record has one timer at most, unless its expiry moved earlier: a timer that fires
 /// too early is set again, one whose record is gone is dropped.
@@ -46,7 +70,7 @@ impl Shard {
         self.records.find_mut(hash, |record| record.key_bytes() == key)
     }
 
-    /// Puts a record in place of the one with its key, or beside the others, which is told to `born`. Returns the one that was there, and the new
+    /// Puts a record in place of the one with its key, or beside the others. Returns the one that was there, and the new
     /// record's expiry if a timer was set for it.
     #[inline]
     pub(crate) fn put(
@@ -54,7 +78,6 @@ impl Shard {
         hasher: &RandomState,
         hash: u64,
         record: Record,
-        born: impl FnOnce(&str),
     ) -> (Option<Record>, Option<Timestamp>) {
         use hashbrown::hash_table::Entry;
         let expires = record.expires();
@@ -66,7 +89,7 @@ impl Shard {
         let old = match entry {
             Entry::Occupied(mut held) => Some(std::mem::replace(held.get_mut(), record)),
             Entry::Vacant(free) => {
-                born(record.key());
+                self.touched.push(Touched { key: record.key().into(), born: true });
                 free.insert(record);
                 None
             }
@@ -86,7 +109,29 @@ impl Shard {
         if record.expires().is_some() {
             self.timers.live -= 1;
         }
+        self.touched.push(Touched { key: record.key().into(), born: false });
         Some(record)
+    }
+
+    /// Whether it is time to tell the index.
+    #[inline]
+    pub(crate) fn is_index_due(&self) -> bool {
+        self.touched.len() >= MOST_TOUCHED
+    }
+
+    /// Tells the index which keys are there and which are not, after which it has just the keys of this shard's records. A key that
+    /// came and went in between costs it nothing.
+    pub(crate) fn tell(&mut self, index: &Index, hasher: &RandomState) {
+        let mut touched = std::mem::take(&mut self.touched);
+        // Stable: the first of each key says whether the index had it.
+        touched.sort_by(|a, b| a.key.cmp(&b.key));
+        touched.dedup_by(|later, first| later.key == first.key);
+        touched.retain(|Touched { key, born }| {
+            let lives = self.find(hash(hasher, key), key.as_bytes()).is_some();
+            lives == *born
+        });
+        index.change(touched.drain(..).map(|Touched { key, born }| (key, born)));
+        self.touched = touched;
     }
 
     /// Whether any record has an expiry.
@@ -112,6 +157,8 @@ impl Shard {
     /// Takes everything out: the records, and their earlier versions.
     pub(crate) fn take(&mut self) -> (Vec<Record>, Vec<Record>) {
         self.timers = Timers::default();
+        self.touched = Vec::new();
+        self.bytes = 0;
         let versions = std::mem::take(&mut self.versions);
         let records = std::mem::take(&mut self.records).into_iter().collect();
         (records, versions.into_values().flatten().collect())
@@ -219,7 +266,7 @@ mod tests {
             // Ever sooner, so that each write needs a timer of its own; and now and then a delete.
             let at = start.checked_add(Duration::from_millis(20_000 - round)).unwrap();
             let record = Record::builder(Key::new("k").unwrap(), "v").expires(Some(at)).build();
-            shard.put(&hasher, hash, record, |_| {});
+            shard.put(&hasher, hash, record);
             if round % 3 == 0 {
                 shard.remove(hash, "k");
             }
@@ -236,7 +283,7 @@ mod tests {
         let hash = hash(&hasher, "k");
         for ms in [100, 900] {
             let record = Record::builder(Key::new("k").unwrap(), "v").expires(Some(at(ms)));
-            shard.put(&hasher, hash, record.build(), |_| {});
+            shard.put(&hasher, hash, record.build());
         }
         assert_eq!(shard.due(&hasher, at(500), 10), []);
         assert_eq!(shard.next_due(), Some(at(900)));

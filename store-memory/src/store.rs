@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use parking_lot::RwLock;
 use store_core::{
     Capability, Condition, Counter, Cursor, DatabaseConfig, DatabaseStatus, Deleted, Error,
-    ErrorKind, EventStream, Expiry, Feature, Key, ListOptions, Name, Namespace, Op, Page, Put,
-    ReadOptions, Record, Remove, Result, Store, StoreAdmin, Timestamp, U64Page, WatchOptions,
-    Written,
+    ErrorKind, EventStream, Expiry, Feature, Immediate, Key, ListOptions, Name, Namespace, Op,
+    Page, Put, ReadOptions, Record, Remove, Result, Store, StoreAdmin, Timestamp, U64Page,
+    WatchOptions, Written,
 };
 
 use crate::builder::Builder;
@@ -236,21 +236,15 @@ impl Store for Memory {
     }
 
     async fn read(&self, ns: &Namespace, key: Key<'_>, o: ReadOptions) -> Result<Option<Record>> {
-        self.with(ns, |table| {
-            Ok(match o.revision {
-                None => table.read(key),
-                Some(revision) => table.read_version(key, revision),
-            })
-        })
+        self.read_now(ns, key, o)
     }
 
     async fn write(&self, ns: &Namespace, put: Put<'_>) -> Result<Written> {
-        let revision = self.with_database(ns, |table| table.write(&put))?;
-        Ok(Written::new(Some(revision)))
+        self.write_now(ns, &put)
     }
 
     async fn delete(&self, ns: &Namespace, remove: Remove<'_>) -> Result<Deleted> {
-        self.with(ns, |table| table.delete(&remove))
+        self.delete_now(ns, &remove)
     }
 
     async fn set_expiry(
@@ -265,7 +259,7 @@ impl Store for Memory {
     }
 
     async fn increment(&self, ns: &Namespace, key: Key<'_>, delta: i64) -> Result<Counter> {
-        self.with_database(ns, |table| table.increment(key, delta))
+        self.increment_now(ns, key, delta)
     }
 
     async fn atomic(&self, ns: &Namespace, ops: Vec<Op<'_>>) -> Result<Vec<Written>> {
@@ -311,6 +305,10 @@ impl Store for Memory {
         Ok(())
     }
 
+    fn immediate(&self) -> Option<&dyn Immediate> {
+        Some(self)
+    }
+
     async fn exists(&self, ns: &Namespace, key: Key<'_>) -> Result<bool> {
         self.with(ns, |table| Ok(table.read(key).is_some()))
     }
@@ -320,19 +318,44 @@ impl Store for Memory {
     }
 
     async fn write_many(&self, ns: &Namespace, puts: Vec<Put<'_>>) -> Vec<Result<Written>> {
-        let write = |put: Put<'_>| {
-            let revision = self.with_database(ns, |table| table.write(&put))?;
-            Ok(Written::new(Some(revision)))
-        };
-        puts.into_iter().map(write).collect()
+        puts.iter().map(|put| self.write_now(ns, put)).collect()
     }
 
     async fn delete_many(&self, ns: &Namespace, removes: Vec<Remove<'_>>) -> Vec<Result<Deleted>> {
-        removes.into_iter().map(|remove| self.with(ns, |table| table.delete(&remove))).collect()
+        removes.iter().map(|remove| self.delete_now(ns, remove)).collect()
     }
 
     async fn history(&self, ns: &Namespace, key: Key<'_>) -> Result<Vec<Record>> {
         self.with(ns, |table| Ok(table.history(key)))
+    }
+}
+
+/// Nothing here ever waits.
+impl Immediate for Memory {
+    #[inline]
+    fn read_now(&self, ns: &Namespace, key: Key<'_>, o: ReadOptions) -> Result<Option<Record>> {
+        self.with(ns, |table| {
+            Ok(match o.revision {
+                None => table.read(key),
+                Some(revision) => table.read_version(key, revision),
+            })
+        })
+    }
+
+    #[inline]
+    fn write_now(&self, ns: &Namespace, put: &Put<'_>) -> Result<Written> {
+        let revision = self.with_database(ns, |table| table.write(put))?;
+        Ok(Written::new(Some(revision)))
+    }
+
+    #[inline]
+    fn delete_now(&self, ns: &Namespace, remove: &Remove<'_>) -> Result<Deleted> {
+        self.with(ns, |table| table.delete(remove))
+    }
+
+    #[inline]
+    fn increment_now(&self, ns: &Namespace, key: Key<'_>, delta: i64) -> Result<Counter> {
+        self.with_database(ns, |table| table.increment(key, delta))
     }
 }
 
@@ -347,6 +370,9 @@ impl StoreAdmin for Memory {
         self.0.core.open()?;
         let database = self.get(name).ok_or_else(missing)?;
         database.state.update(config, self.0.core.now())?;
+        if database.state.is_bounded() {
+            database.tables().iter().for_each(|(_, table)| table.count());
+        }
         if database.state.evicts() {
             let entries = database.tables().iter().flat_map(|(_, table)| table.entries()).collect();
             database.state.queue.rebuild(&database.state, entries);
@@ -401,8 +427,12 @@ impl StoreAdmin for Memory {
         self.0.reap();
         let state = &database.state;
         let mut status = DatabaseStatus::new(name, state.config());
-        status.records = Some(state.records());
-        status.bytes = Some(state.bytes());
+        let tables = database.tables();
+        let sizes = tables.iter().map(|(_, table)| table.size());
+        let (records, bytes) =
+            sizes.fold((0, 0), |sum, size| (sum.0 + size.records, sum.1 + size.bytes));
+        status.records = Some(records);
+        status.bytes = Some(bytes);
         status.created = state.created();
         Ok(status)
     }

@@ -17,7 +17,7 @@ use crate::database::State;
 use crate::eviction::Entry;
 use crate::feed::Feed;
 use crate::index::Index;
-use crate::shard::{Shard, hash, is_expired};
+use crate::shard::{Shard, Size, hash, is_expired};
 
 /// Enough that writers on many cores rarely meet; 4 KiB for a table that holds something.
 const SHARDS: usize = 64;
@@ -39,6 +39,8 @@ pub(crate) struct Table {
     /// Made with the first write.
     shards: OnceLock<Box<[Aligned]>>,
     index: Index,
+    /// A bit for each shard that has something to tell the index.
+    untold: AtomicU64,
     pub(crate) feed: Feed,
     /// In milliseconds: no record expires before.
     due: AtomicU64,
@@ -61,6 +63,7 @@ impl Table {
             state,
             shards: OnceLock::new(),
             index: Index::default(),
+            untold: AtomicU64::new(0),
             feed: Feed::default(),
             due: AtomicU64::new(u64::MAX),
         })
@@ -126,9 +129,15 @@ impl Table {
         }
     }
 
-    /// How many records it holds, expired ones included until they are removed.
-    pub(crate) fn len(&self) -> usize {
-        self.all().map(|shard| shard.read().len()).sum()
+    /// What it holds, expired records included until they are removed.
+    pub(crate) fn size(&self) -> Size {
+        let mut size = Size::default();
+        for shard in self.all() {
+            let shard = shard.read();
+            size.records += shard.len() as u64;
+            size.bytes += shard.bytes;
+        }
+        size
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -164,6 +173,7 @@ impl Table {
         // With a cursor the start does not count.
         let mut last: Option<CompactString> = after.or(o.start_after.as_deref()).map(Into::into);
         let now = self.core.now();
+        self.tell_index();
         let mut keys = Vec::new();
         let mut chunk = 128;
         loop {
@@ -189,6 +199,32 @@ impl Table {
             }
             last = keys.pop();
             chunk = 1024;
+        }
+    }
+
+    /// Has every shard tell the index what it has not told yet.
+    fn tell_index(&self) {
+        let mut untold = self.untold.load(Ordering::Acquire);
+        let Some(shards) = self.shards.get() else { return };
+        while untold != 0 {
+            let slot = untold.trailing_zeros() as usize;
+            untold &= untold - 1;
+            let mut shard = shards[slot].0.write();
+            shard.tell(&self.index, &self.core.hasher);
+            // Under the lock: who finds the bit gone finds the keys in the index.
+            self.untold.fetch_and(!(1 << slot), Ordering::AcqRel);
+        }
+    }
+
+    /// A key of this shard was born or has died.
+    #[inline]
+    fn touched(&self, shard: &mut Shard, hash: u64) {
+        let bit = 1 << slot(hash);
+        if self.untold.load(Ordering::Relaxed) & bit == 0 {
+            self.untold.fetch_or(bit, Ordering::AcqRel);
+        }
+        if shard.is_index_due() {
+            shard.tell(&self.index, &self.core.hasher);
         }
     }
 
@@ -352,18 +388,21 @@ impl Table {
         if steps.iter().any(|step| step.draft.is_some()) {
             self.exists()?;
         }
-        let (mut births, mut bytes) = (0, 0);
+        let mut more = Size::default();
         for Step { hash, op, draft } in &steps {
             let current = self.live(locked.shard(*hash), *hash, op.key().as_bytes(), now);
             op.condition().check(current).map_err(|error| error.with_key(op.key()))?;
             if let Some(draft) = draft {
                 let room = Room::of(current, &draft.record);
-                births += room.births;
-                bytes += room.more;
+                more.records += room.more.records;
+                more.bytes += room.more.bytes;
             }
         }
         // Room for all of it before any of it.
-        self.state.grow(births, bytes)?;
+        let bounded = self.state.is_bounded();
+        if bounded {
+            self.state.grow(more)?;
+        }
         let mut written = Vec::with_capacity(steps.len());
         let mut old = Vec::with_capacity(steps.len());
         let mut changed = Vec::new();
@@ -372,7 +411,7 @@ impl Table {
             written.push(match (draft, op) {
                 (Some(draft), _) => {
                     let room = Room::of(shard.find(hash, draft.record.key_bytes()), &draft.record);
-                    self.state.shrink(0, room.less);
+                    self.take(shard, &room, bounded);
                     let (revision, before) = self.place(shard, draft, now);
                     old.extend(before);
                     changed.push((hash, revision));
@@ -489,12 +528,47 @@ impl Table {
         let current = self.live(shard, draft.hash, draft.record.key_bytes(), now);
         condition.check(current)?;
         let room = Room::of(current, &draft.record);
-        if room.less > 0 {
-            self.state.shrink(0, room.less);
-        } else {
-            self.state.grow(room.births, room.more)?;
+        let bounded = self.state.is_bounded();
+        if bounded {
+            self.state.grow(room.more)?;
         }
+        self.take(shard, &room, bounded);
         Ok(self.place(shard, draft, now))
+    }
+
+    /// Books what a write takes, for which there is room, and gives back what it leaves.
+    #[inline]
+    fn take(&self, shard: &mut Shard, room: &Room, bounded: bool) {
+        shard.bytes = shard.bytes + room.more.bytes - room.less;
+        if bounded {
+            shard.told.records += room.more.records;
+            shard.told.bytes += room.more.bytes;
+            self.give_back(shard, Size { records: 0, bytes: room.less });
+        }
+    }
+
+    /// Tells the totals of a bounded database that so much of what they have is gone.
+    fn give_back(&self, shard: &mut Shard, gone: Size) {
+        // Not more than they were told: the limit may be younger than the record.
+        let known = Size {
+            records: gone.records.min(shard.told.records),
+            bytes: gone.bytes.min(shard.told.bytes),
+        };
+        shard.told.records -= known.records;
+        shard.told.bytes -= known.bytes;
+        self.state.shrink(known);
+    }
+
+    /// Tells the totals all there is, for a database that gets a limit.
+    pub(crate) fn count(&self) {
+        for shard in self.all() {
+            let mut shard = shard.write();
+            let told = shard.told;
+            let size = Size { records: shard.len() as u64, bytes: shard.bytes };
+            self.state.shrink(told);
+            self.state.count(size);
+            shard.told = size;
+        }
     }
 
     /// Puts a draft in its place, for which there is room.
@@ -507,9 +581,10 @@ impl Table {
         };
         let revision = self.feed.put(&self.core, &mut record, expires, now);
         // The index has a key as long as the shard has its record.
-        let (old, due) = shard.put(&self.core.hasher, hash, record, |key| {
-            self.index.insert(key);
-        });
+        let (old, due) = shard.put(&self.core.hasher, hash, record);
+        if old.is_none() {
+            self.touched(shard, hash);
+        }
         if let Some(due) = due {
             self.due.fetch_min(due.as_millis(), Ordering::Relaxed);
             self.core.alarm.set(due);
@@ -518,9 +593,15 @@ impl Table {
         if keep > 1
             && let Some(old) = old
         {
-            let cost = old.footprint() as u64;
+            let came = old.footprint() as u64;
             let gone = shard.keep_version(old, keep - 1);
-            self.state.settle(cost, gone.iter().map(|r| r.footprint() as u64).sum());
+            let went: u64 = gone.iter().map(|record| record.footprint() as u64).sum();
+            shard.bytes = shard.bytes + came - went;
+            if self.state.is_bounded() {
+                self.state.count(Size { records: 0, bytes: came });
+                shard.told.bytes += came;
+                self.give_back(shard, Size { records: 0, bytes: went });
+            }
             return (revision, None);
         }
         (revision, old)
@@ -529,10 +610,14 @@ impl Table {
     /// Takes a record out and tells why.
     fn bury(&self, shard: &mut Shard, hash: u64, key: &str, why: Gone) -> Option<Record> {
         let record = shard.remove(hash, key)?;
-        self.index.remove(key);
+        self.touched(shard, hash);
         let versions = shard.drop_versions(key).unwrap_or_default();
         let bytes: usize = versions.iter().chain([&record]).map(Record::footprint).sum();
-        self.state.shrink(1, (bytes + OVERHEAD) as u64);
+        let gone = Size { records: 1, bytes: (bytes + OVERHEAD) as u64 };
+        shard.bytes -= gone.bytes;
+        if self.state.is_bounded() {
+            self.give_back(shard, gone);
+        }
         // Last: who has seen the event finds the record counted out.
         self.feed.gone(&self.core, key, why);
         Some(record)
@@ -583,14 +668,14 @@ impl Table {
         let mut shards: Vec<_> = self.all().map(|shard| shard.write()).collect();
         let mut dropped = Vec::with_capacity(shards.len());
         self.index.clear();
+        self.untold.store(0, Ordering::Release);
         for shard in &mut shards {
             let (records, versions) = shard.take();
             for record in &records {
                 self.feed.gone(&self.core, record.key(), Gone::Deleted);
             }
-            let bytes: usize = records.iter().chain(&versions).map(Record::footprint).sum();
-            let overhead = records.len() * OVERHEAD;
-            self.state.shrink(records.len() as u64, (bytes + overhead) as u64);
+            // Whether or not there is a limit now: whoever sets one later begins with nothing.
+            self.state.shrink(std::mem::take(&mut shard.told));
             dropped.push((records, versions));
         }
         drop(shards);
@@ -666,10 +751,9 @@ impl Locked<'_> {
     }
 }
 
-/// What a write needs.
+/// What a write takes and what it gives back.
 struct Room {
-    births: u64,
-    more: u64,
+    more: Size,
     less: u64,
 }
 
@@ -677,12 +761,11 @@ impl Room {
     #[inline]
     fn of(held: Option<&Record>, record: &Record) -> Self {
         let cost = record.footprint() as u64;
-        match held.map(|held| held.footprint() as u64) {
-            Some(held) => {
-                Self { births: 0, more: cost.saturating_sub(held), less: held.saturating_sub(cost) }
-            }
-            None => Self { births: 1, more: cost + OVERHEAD as u64, less: 0 },
-        }
+        let Some(held) = held.map(|held| held.footprint() as u64) else {
+            return Self { more: Size { records: 1, bytes: cost + OVERHEAD as u64 }, less: 0 };
+        };
+        let more = Size { records: 0, bytes: cost.saturating_sub(held) };
+        Self { more, less: held.saturating_sub(cost) }
     }
 }
 
@@ -698,6 +781,6 @@ fn scan_order(hash: u64) -> u64 {
 
 impl fmt::Debug for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Table({} records)", self.len())
+        write!(f, "Table({} records)", self.size().records)
     }
 }

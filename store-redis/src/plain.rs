@@ -440,7 +440,9 @@ impl Plain {
         if self.template.is_injective() {
             return Ok(Namespace::root(database.clone()));
         }
-        Err(Error::unsupported("with this template the keys of a database cannot be told from others"))
+        Err(Error::unsupported(
+            "with this template the keys of a database cannot be told from others",
+        ))
     }
 
     pub(crate) async fn list_tables(&self, name: &Name) -> Result<Vec<String>> {

@@ -6,7 +6,9 @@ pub mod fuzz;
 pub mod memory;
 #[cfg(feature = "suites")]
 pub mod mutants;
+#[cfg(feature = "suites")]
 pub mod redis;
+#[cfg(feature = "suites")]
 pub mod servers;
 
 #[cfg(doctest)]

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 
 use crate::call::{Call, Operation};
 use crate::error::{Error, Result};
-use crate::name::Namespace;
+use crate::name::{Key, Namespace};
 use crate::store::Store;
 
 /// The future of one call of a table: the driver's own future, whose error is given the call's address. Costs no allocation of its
@@ -36,6 +36,40 @@ impl At<'_> {
         let mut call = Call::new(self.operation).at(self.ns).repeatable(self.repeatable);
         call.key = self.key;
         error.in_call(self.store.driver(), &call)
+    }
+}
+
+/// The driver's future of a verb, once there had to be one.
+pub(super) type Running<'a, T> = Option<BoxFuture<'a, Result<T>>>;
+
+/// How a verb begins.
+pub(super) enum Begun<'a, T> {
+    /// The driver never waits, and has answered.
+    Done(Result<T>),
+    /// The driver's future.
+    Running(BoxFuture<'a, Result<T>>),
+}
+
+impl<'a> At<'a> {
+    /// Polls a verb that is its own future: begins it with the first poll, so that nothing happens before.
+    #[inline]
+    pub(super) fn poll<T>(
+        self,
+        running: &mut Running<'a, T>,
+        cx: &mut Context<'_>,
+        begin: impl FnOnce(&'a dyn Store, &'a Namespace, Key<'a>) -> Begun<'a, T>,
+    ) -> Poll<Result<T>> {
+        let future = match running {
+            Some(future) => future,
+            None => {
+                let key = Key::new(self.key.unwrap_or_default()).map_err(|e| self.blame(e))?;
+                match begin(self.store, self.ns, key) {
+                    Begun::Done(done) => return Poll::Ready(done.map_err(|e| self.blame(e))),
+                    Begun::Running(future) => running.insert(future),
+                }
+            }
+        };
+        future.as_mut().poll(cx).map(|done| done.map_err(|error| self.blame(error)))
     }
 }
 

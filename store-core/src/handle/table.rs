@@ -4,9 +4,9 @@ use std::sync::Arc;
 use crate::call::Operation;
 use crate::error::{Error, Result};
 use crate::handle::reply::{At, Reply};
-use crate::handle::{Batch, Delete, List, Read, Scan, SetExpiry, Watch, Write};
+use crate::handle::{Batch, Delete, Increment, List, Read, Scan, SetExpiry, Watch, Write};
 use crate::name::{Key, Namespace};
-use crate::options::{Counter, Deleted, Expiry, Put, Remove, U64Page, Written};
+use crate::options::{Deleted, Expiry, Put, Remove, U64Page, Written};
 use crate::record::{Record, Value};
 use crate::store::Store;
 
@@ -130,10 +130,8 @@ impl Table {
         &'a self,
         key: &'a K,
         delta: i64,
-    ) -> Reply<'a, Counter> {
-        let key = key.as_ref();
-        let at = self.at(Operation::Increment, Some(key));
-        Reply::new(at, Key::new(key).map(|key| self.driver().increment(&self.0.ns, key, delta)))
+    ) -> Increment<'a> {
+        Increment::new(self, key.as_ref(), delta)
     }
 
     /// Keys of the table.

@@ -1,27 +1,34 @@
 use std::borrow::Cow;
-use std::future::IntoFuture;
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use crate::call::Operation;
+use crate::handle::reply::{Begun, Running};
 use crate::handle::{Reply, Table};
 use crate::name::Key;
-use crate::options::{Condition, Consistency, Deleted, Expiry, Put, ReadOptions, Remove, Written};
+use crate::options::{
+    Condition, Consistency, Counter, Deleted, Expiry, Put, ReadOptions, Remove, Written,
+};
 use crate::record::{Metadata, Record, Value};
 use crate::revision::Revision;
 
 /// A read of one record; see [`Table::read`].
-#[derive(Debug)]
 #[must_use = "nothing happens until it is awaited"]
 pub struct Read<'a> {
     table: &'a Table,
     key: &'a str,
     options: ReadOptions,
+    running: Running<'a, Option<Record>>,
 }
 
 impl<'a> Read<'a> {
     #[inline]
     pub(super) fn new(table: &'a Table, key: &'a str) -> Self {
-        Self { table, key, options: ReadOptions::default() }
+        Self { table, key, options: ReadOptions::default(), running: None }
     }
 
     /// As of the leader or primary: sees what other writers on other nodes have written.
@@ -42,20 +49,21 @@ impl<'a> Read<'a> {
     }
 }
 
-impl<'a> IntoFuture for Read<'a> {
+impl Future for Read<'_> {
     type Output = crate::Result<Option<Record>>;
-    type IntoFuture = Reply<'a, Option<Record>>;
 
     #[inline]
-    fn into_future(self) -> Self::IntoFuture {
-        let Self { table, key, options } = self;
-        let call = Key::new(key).map(|key| table.driver().read(table.namespace(), key, options));
-        Reply::new(table.at(Operation::Read, Some(key)), call)
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let at = this.table.at(Operation::Read, Some(this.key));
+        at.poll(&mut this.running, cx, |store, ns, key| match store.immediate() {
+            Some(now) => Begun::Done(now.read_now(ns, key, this.options)),
+            None => Begun::Running(store.read(ns, key, this.options)),
+        })
     }
 }
 
 /// A write of one record; see [`Table::write`].
-#[derive(Debug)]
 #[must_use = "nothing happens until it is awaited"]
 pub struct Write<'a> {
     table: &'a Table,
@@ -64,6 +72,9 @@ pub struct Write<'a> {
     metadata: Metadata,
     expiry: Expiry,
     condition: Condition<'a>,
+    /// Whether it may be done twice; kept when the condition has gone to the driver.
+    repeatable: bool,
+    running: Running<'a, Written>,
 }
 
 macro_rules! conditions {
@@ -80,6 +91,7 @@ macro_rules! conditions {
 
         /// Only if this holds; else `Conflict`.
         pub fn condition(mut self, condition: Condition<'a>) -> Self {
+            self.repeatable = condition.is_any();
             self.condition = condition;
             self
         }
@@ -96,6 +108,8 @@ impl<'a> Write<'a> {
             metadata: Metadata::new(),
             expiry: Expiry::Database,
             condition: Condition::Any,
+            repeatable: true,
+            running: None,
         }
     }
 
@@ -129,55 +143,108 @@ impl<'a> Write<'a> {
     conditions!();
 }
 
-impl<'a> IntoFuture for Write<'a> {
+impl Future for Write<'_> {
     type Output = crate::Result<Written>;
-    type IntoFuture = Reply<'a, Written>;
 
     #[inline]
-    fn into_future(self) -> Self::IntoFuture {
-        let Self { table, key, value, metadata, expiry, condition } = self;
-        let mut at = table.at(Operation::Write, Some(key));
-        at.repeatable = condition.is_any();
-        let call = Key::new(key).map(|key| {
-            let put = Put { key, value, metadata, expiry, condition };
-            table.driver().write(table.namespace(), put)
-        });
-        Reply::new(at, call)
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let mut at = this.table.at(Operation::Write, Some(this.key));
+        at.repeatable = this.repeatable;
+        at.poll(&mut this.running, cx, |store, ns, key| {
+            let put = Put {
+                key,
+                value: mem::replace(&mut this.value, Value::Slice(&[])),
+                metadata: mem::take(&mut this.metadata),
+                expiry: this.expiry,
+                condition: mem::take(&mut this.condition),
+            };
+            match store.immediate() {
+                Some(now) => Begun::Done(now.write_now(ns, &put)),
+                None => Begun::Running(store.write(ns, put)),
+            }
+        })
     }
 }
 
 /// A delete of one record; see [`Table::delete`].
-#[derive(Debug)]
 #[must_use = "nothing happens until it is awaited"]
 pub struct Delete<'a> {
     table: &'a Table,
     key: &'a str,
     condition: Condition<'a>,
+    repeatable: bool,
+    running: Running<'a, Deleted>,
 }
 
 impl<'a> Delete<'a> {
     #[inline]
     pub(super) fn new(table: &'a Table, key: &'a str) -> Self {
-        Self { table, key, condition: Condition::Any }
+        Self { table, key, condition: Condition::Any, repeatable: true, running: None }
     }
 
     conditions!();
 }
 
-impl<'a> IntoFuture for Delete<'a> {
+impl Future for Delete<'_> {
     type Output = crate::Result<Deleted>;
-    type IntoFuture = Reply<'a, Deleted>;
 
     #[inline]
-    fn into_future(self) -> Self::IntoFuture {
-        let Self { table, key, condition } = self;
-        let mut at = table.at(Operation::Delete, Some(key));
-        at.repeatable = condition.is_any();
-        let call = Key::new(key)
-            .map(|key| table.driver().delete(table.namespace(), Remove { key, condition }));
-        Reply::new(at, call)
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let mut at = this.table.at(Operation::Delete, Some(this.key));
+        at.repeatable = this.repeatable;
+        at.poll(&mut this.running, cx, |store, ns, key| {
+            let remove = Remove { key, condition: mem::take(&mut this.condition) };
+            match store.immediate() {
+                Some(now) => Begun::Done(now.delete_now(ns, &remove)),
+                None => Begun::Running(store.delete(ns, remove)),
+            }
+        })
     }
 }
+
+/// An increment of one counter; see [`Table::increment`].
+#[must_use = "nothing happens until it is awaited"]
+pub struct Increment<'a> {
+    table: &'a Table,
+    key: &'a str,
+    delta: i64,
+    running: Running<'a, Counter>,
+}
+
+impl<'a> Increment<'a> {
+    #[inline]
+    pub(super) fn new(table: &'a Table, key: &'a str, delta: i64) -> Self {
+        Self { table, key, delta, running: None }
+    }
+}
+
+impl Future for Increment<'_> {
+    type Output = crate::Result<Counter>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let at = this.table.at(Operation::Increment, Some(this.key));
+        at.poll(&mut this.running, cx, |store, ns, key| match store.immediate() {
+            Some(now) => Begun::Done(now.increment_now(ns, key, this.delta)),
+            None => Begun::Running(store.increment(ns, key, this.delta)),
+        })
+    }
+}
+
+macro_rules! debug {
+    ($($verb:ident),*) => {$(
+        impl fmt::Debug for $verb<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{} {:?} of {:?}", stringify!($verb), self.key, self.table)
+            }
+        }
+    )*};
+}
+
+debug!(Read, Write, Delete, Increment);
 
 /// A change of a record's expiry; see [`Table::set_expiry`].
 #[derive(Debug)]
@@ -187,11 +254,12 @@ pub struct SetExpiry<'a> {
     key: &'a str,
     expiry: Expiry,
     condition: Condition<'a>,
+    repeatable: bool,
 }
 
 impl<'a> SetExpiry<'a> {
     pub(super) fn new(table: &'a Table, key: &'a str, expiry: Expiry) -> Self {
-        Self { table, key, expiry, condition: Condition::Any }
+        Self { table, key, expiry, condition: Condition::Any, repeatable: true }
     }
 
     conditions!();
@@ -202,9 +270,9 @@ impl<'a> IntoFuture for SetExpiry<'a> {
     type IntoFuture = Reply<'a, Option<Written>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Self { table, key, expiry, condition } = self;
+        let Self { table, key, expiry, condition, repeatable } = self;
         let mut at = table.at(Operation::SetExpiry, Some(key));
-        at.repeatable = condition.is_any();
+        at.repeatable = repeatable;
         let call = Key::new(key)
             .map(|key| table.driver().set_expiry(table.namespace(), key, expiry, condition));
         Reply::new(at, call)

@@ -17,7 +17,7 @@ use crate::options::{
     WatchOptions, Written,
 };
 use crate::record::Record;
-use crate::store::{EventStream, Store, StoreAdmin};
+use crate::store::{EventStream, Immediate, Store, StoreAdmin};
 
 /// A store around a store: every call, the provided ones too, goes through an [`Around`] to the store within, as one call.
 pub struct Layered<A, S: ?Sized = dyn Store> {
@@ -392,6 +392,10 @@ impl<A: Around, S: Store + ?Sized> Store for Layered<A, S> {
     async fn close(&self) -> Result<()> {
         let call = Call::new(Operation::Close).repeatable(true);
         self.one(call, S::close).await
+    }
+
+    fn immediate(&self) -> Option<&dyn Immediate> {
+        None
     }
 
     async fn exists(&self, ns: &Namespace, key: Key<'_>) -> Result<bool> {

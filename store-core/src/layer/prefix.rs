@@ -15,7 +15,7 @@ use crate::options::{
     ReadOptions, Remove, Scope, U64Page, WatchOptions, Written,
 };
 use crate::record::Record;
-use crate::store::{EventStream, Store, StoreAdmin};
+use crate::store::{EventStream, Immediate, Store, StoreAdmin};
 
 /// A part of a store: the records whose keys begin with a prefix, in every table, seen without it. Nothing else is read, changed or
 /// deleted, so that several parts, or an application and its tenants, share the tables of a store.
@@ -414,6 +414,10 @@ impl<S: Store + ?Sized> Store for Part<S> {
 
     async fn close(&self) -> Result<()> {
         self.inner.close().await
+    }
+
+    fn immediate(&self) -> Option<&dyn Immediate> {
+        None
     }
 
     async fn exists(&self, ns: &Namespace, key: Key<'_>) -> Result<bool> {

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use store_core::{
     Capability, Condition, Counter, DatabaseConfig, DatabaseStatus, Deleted, Error, ErrorKind,
-    EventStream, Expiry, Key, ListOptions, Name, Namespace, Op, Operation, Page, Put, ReadOptions,
-    Record, Remove, Result, Store, StoreAdmin, U64Page, WatchOptions, Written, async_trait,
+    EventStream, Expiry, Immediate, Key, ListOptions, Name, Namespace, Op, Operation, Page, Put,
+    ReadOptions, Record, Remove, Result, Store, StoreAdmin, U64Page, WatchOptions, Written,
+    async_trait,
 };
 use store_memory::Memory;
 
@@ -180,6 +181,10 @@ impl Store for Recorder {
 
     async fn close(&self) -> Result<()> {
         self.call(Operation::Close, None, self.memory.close()).await
+    }
+
+    fn immediate(&self) -> Option<&dyn Immediate> {
+        None
     }
 
     async fn exists(&self, ns: &Namespace, key: Key<'_>) -> Result<bool> {
