@@ -6,7 +6,7 @@
 //!     provider-wasmtime/guests/target/wasm32-wasip2/release/guest_draft.wasm memory://
 //! ```
 
-#![allow(clippy::print_stdout, reason = "an example")]
+#![allow(clippy::print_stdout, missing_docs, reason = "an example, with generated bindings")]
 
 use std::time::{Duration, Instant};
 
