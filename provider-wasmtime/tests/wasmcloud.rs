@@ -18,8 +18,8 @@ use wasmtime::Store;
 mod ops {
     #![allow(missing_docs, unreachable_pub)]
     wasmtime::component::bindgen!({
-        path: "guests/wit/ops.wit",
-        inline: "package test:host; world ops { export guest:ops/async-ops; }",
+        path: "guests/wit/async.wit",
+        inline: "package test:host; world ops { export guest:async-ops/async-ops; }",
         world: "test:host/ops",
         exports: { default: async | store },
     });
@@ -51,7 +51,7 @@ macro_rules! calls {
                 let (ops, bucket) = (&self.ops, bucket.to_owned());
                 self.store
                     .run_concurrent(async move |accessor| {
-                        ops.guest_ops_async_ops().$call(accessor, bucket, $($owned),*).await
+                        ops.guest_async_ops_async_ops().$call(accessor, bucket, $($owned),*).await
                     })
                     .await
                     .expect("no trap")

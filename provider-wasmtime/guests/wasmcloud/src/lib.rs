@@ -1,19 +1,19 @@
 //! Speaks wasmcloud:keyvalue@0.2.0.
 
 wit_bindgen::generate!({
-    path: ["../../wit/wasmcloud.wit", "../wit/ops.wit"],
+    path: ["../../wit/wasmcloud.wit", "../wit/async.wit"],
     inline: "
         package guest:wasmcloud;
         world guest {
             include wasmcloud:keyvalue/watch-service@0.2.0;
-            export guest:ops/async-ops;
+            export guest:async-ops/async-ops;
         }
     ",
     world: "guest:wasmcloud/guest",
     generate_all,
 });
 
-use exports::guest::ops::async_ops;
+use exports::guest::async_ops::async_ops;
 use exports::wasmcloud::keyvalue::watcher;
 use wasmcloud::keyvalue::types::{Bucket, Error, SetOptions};
 use wasmcloud::keyvalue::{atomics, batch, cas, store};
