@@ -68,7 +68,8 @@ def minimum_rust(metadata: dict) -> list[str]:
 
 
 def rust_version(package: dict) -> tuple[int, ...]:
-    return parse_version(package["rust_version"] or "0.0")
+    # Three numbers, so that 1.89 and 1.89.0 are the same.
+    return (parse_version(package["rust_version"] or "0.0") + (0, 0))[:3]
 
 
 def licences(metadata: dict, root: Path) -> list[str]:

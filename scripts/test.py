@@ -30,10 +30,12 @@ from pathlib import Path
 from typing import Callable, Iterable, TextIO
 
 import checks
-import readme
 from tools import Missing, Tools
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# Integration tests that take long, and that a busy machine can fail: only with --full.
+LONG = ["nats_bad_days", "nats_cluster", "nats_conformance"]
 
 # The same selection for every test step, so that nothing is built twice with other features.
 ALL = ["--workspace", "--all-features", "--locked"]
@@ -68,22 +70,21 @@ def doc(run: Run) -> None:
 
 def conformance(run: Run) -> None:
     # One test for each driver and layer, which is named so and prints how many cases there were.
-    run.test(*ALL, "--test", "*", "--", "conformance", show=r"\d+ cases in .* passed")
+    run.test(*ALL, *run.targets(of_examples=False), "--", "conformance", show=r"\d+ cases in .* passed")
 
 
 def suites(run: Run) -> None:
     run.test(*ALL, *run.targets(of_examples=False), "--", "--skip", "conformance")
 
 
+def nats(run: Run) -> None:
+    # One at a time: each has servers of its own, which are killed, paused and cut off, by the clock.
+    long = [word for name in LONG for word in ("--test", name)]
+    run.test(*ALL, *long, "--", "--test-threads", "1", show=r"\d+ cases in .* passed")
+
+
 def examples(run: Run) -> None:
     run.test(*ALL, "--examples", *run.targets(of_examples=True))
-
-
-def table(run: Run) -> None:
-    text = readme.README.read_text(encoding="utf-8")
-    made = run.command(readme.COMMAND)
-    if readme.with_table(text, made) != text:
-        raise Failed("the README's table is not what the suite finds: `python3 scripts/readme.py` writes it")
 
 
 def bench(run: Run) -> None:
@@ -167,7 +168,7 @@ STEPS = [
     Step(conformance, "the conformance suite on every driver and layer"),
     Step(suites, "all other integration tests"),
     Step(examples, "the examples, against the real binaries"),
-    Step(table, "the README's table of capabilities is what the suite finds"),
+    Step(nats, "the conformance suite on every NATS version and layout; kills, cuts and a cluster", full=True),
     Step(bench, "the benchmarks, shortened", full=True),
     Step(fmt, "formatting"),
     Step(lints, "clippy, all features and each on its own"),
@@ -222,7 +223,7 @@ class Run:
 
     @cached_property
     def _servers(self) -> tuple[dict[str, str], list[str]]:
-        return self.tools.servers()
+        return self.tools.servers(self.full)
 
     @property
     def servers(self) -> dict[str, str]:
@@ -239,7 +240,7 @@ class Run:
             for package in self.members
             for target in package["targets"]
             if "test" in target["kind"] and ("examples" in Path(package["manifest_path"]).parts) == of_examples
-        }
+        }.difference(LONG)
         return [word for name in sorted(names) for word in ("--test", name)]
 
     def test(self, *arguments: str, show: str | None = None) -> None:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Callable, Iterable
 
 # The servers that the suites run against, newest first. The newest is `STORE_TEST_NATS_SERVER`; each is also
-# `STORE_TEST_NATS_SERVER_<major>_<minor>`. To test on one more version, add it here.
-NATS_SERVERS = ["2.15.1"]
+# `STORE_TEST_NATS_SERVER_<major>_<minor>`. To test on one more version, add it here. Without --full only the newest is fetched.
+NATS_SERVERS = ["2.15.1", "2.12.8", "2.11.11", "2.10.26"]
 
 # The oldest that the drivers support: a found server that is older is not used.
 OLDEST_NATS = (2, 11)
@@ -42,11 +42,11 @@ class Tools:
         self.say = say
         self._apt_is_fresh = False
 
-    def servers(self) -> tuple[dict[str, str], list[str]]:
+    def servers(self, full: bool) -> tuple[dict[str, str], list[str]]:
         """The environment that shows the tests their servers, and a sentence for each server that could not be had."""
         environment, problems = {}, []
         wanted = [("STORE_TEST_REDIS_SERVER", self.redis)]
-        for version in NATS_SERVERS:
+        for version in NATS_SERVERS if full else NATS_SERVERS[:1]:
             major, minor, _ = version.split(".", 2)
             name = f"STORE_TEST_NATS_SERVER_{major}_{minor}"
             wanted.append((name, lambda version=version: self.nats(version)))

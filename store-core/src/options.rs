@@ -370,13 +370,25 @@ impl Counter {
     }
 
     fn parse(bytes: &[u8]) -> Option<i64> {
-        let digits = bytes.strip_prefix(b"-").unwrap_or(bytes);
-        let canonical = match digits {
-            b"0" => bytes.len() == 1,
-            [b'1'..=b'9', rest @ ..] => rest.iter().all(u8::is_ascii_digit),
-            _ => false,
+        let (negative, digits) = match bytes.strip_prefix(b"-") {
+            Some(digits) => (true, digits),
+            None => (false, bytes),
         };
-        canonical.then(|| std::str::from_utf8(bytes).ok()?.parse().ok()).flatten()
+        match digits {
+            b"0" if !negative => return Some(0),
+            [b'1'..=b'9', ..] if digits.len() <= 19 => {}
+            _ => return None,
+        }
+        // Counted down, as the negative side reaches one further.
+        let mut value = 0_i64;
+        for digit in digits {
+            let digit = i64::from(digit.wrapping_sub(b'0'));
+            if !(0..=9).contains(&digit) {
+                return None;
+            }
+            value = value.checked_mul(10)?.checked_sub(digit)?;
+        }
+        if negative { Some(value) } else { value.checked_neg() }
     }
 }
 
@@ -404,7 +416,7 @@ pub struct ListOptions {
     pub suffix: String,
     /// Only keys after this one, in byte order; it need not exist.
     pub start_after: Option<String>,
-    /// Continue here; then `offset` and `start_after` do not count.
+    /// Continue here, with the same filters; then `offset` does not count.
     pub cursor: Option<Cursor>,
     /// Leave out so many first.
     pub offset: usize,

@@ -66,6 +66,12 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The present instant.
     fn now(&self) -> Timestamp;
 
+    /// An instant that is not later than now, and earlier by some milliseconds at most: cheap, for what need not be exact.
+    #[inline]
+    fn recent(&self) -> Timestamp {
+        self.now()
+    }
+
     /// A clock that is moved by hand keeps `moved`, calls it after each move, and answers `true`: its time does not pass by
     /// itself, so nobody need wait for it.
     fn on_move(&self, moved: Box<dyn Fn() + Send + Sync>) -> bool {
@@ -84,6 +90,16 @@ impl Clock for SystemClock {
         // Rounded down: a record is never seen as expired before its instant has come.
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp::from_millis(since.as_millis() as u64).unwrap_or(Timestamp(NonZeroU64::MIN))
+    }
+
+    /// The exact clock reads the processor's counter behind a fence, which holds up the memory accesses around it: several times
+    /// the cost of a small write.
+    #[cfg(target_os = "linux")]
+    #[inline]
+    fn recent(&self) -> Timestamp {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+        let millis = (time.tv_sec as u64).saturating_mul(1000) + time.tv_nsec as u64 / 1_000_000;
+        Timestamp::from_millis(millis).unwrap_or(Timestamp(NonZeroU64::MIN))
     }
 }
 

@@ -1,5 +1,6 @@
 //! What all parts of one store share.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -94,5 +95,34 @@ impl Core {
     /// Whether it was open until now.
     pub(crate) fn close(&self) -> bool {
         !self.closed.swap(true, Ordering::AcqRel)
+    }
+}
+
+/// The time of one call: the exact clock is read once, and only if the call needs it.
+#[derive(Debug)]
+pub(crate) struct Moment<'a> {
+    core: &'a Core,
+    exact: Cell<Option<Timestamp>>,
+}
+
+impl<'a> Moment<'a> {
+    pub(crate) fn new(core: &'a Core) -> Self {
+        Self { core, exact: Cell::new(None) }
+    }
+
+    /// For what expires.
+    #[inline]
+    pub(crate) fn exact(&self) -> Timestamp {
+        self.exact.get().unwrap_or_else(|| {
+            let now = self.core.now();
+            self.exact.set(Some(now));
+            now
+        })
+    }
+
+    /// For when a record was modified.
+    #[inline]
+    pub(crate) fn recent(&self) -> Timestamp {
+        self.exact.get().unwrap_or_else(|| self.core.clock.recent())
     }
 }

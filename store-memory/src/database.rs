@@ -160,7 +160,9 @@ impl State {
         let store = |to: &AtomicU64, value: Option<u64>| {
             to.store(value.unwrap_or(NONE), Ordering::Relaxed);
         };
-        let ttl = config.default_ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(NONE - 1));
+        // Rounded up, as every expiry is: the shortest default is a millisecond, not nothing.
+        let ttl = config.default_ttl.map(|ttl| ttl.as_nanos().div_ceil(1_000_000));
+        let ttl = ttl.map(|ms| u64::try_from(ms).unwrap_or(NONE - 1));
         store(&self.default_ttl_ms, ttl);
         store(&self.max_records, config.max_records);
         store(&self.max_bytes, config.max_bytes);

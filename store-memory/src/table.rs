@@ -12,7 +12,7 @@ use store_core::{
     Result, Revision, Timestamp, U64Page, Written,
 };
 
-use crate::core::Core;
+use crate::core::{Core, Moment};
 use crate::database::State;
 use crate::eviction::Entry;
 use crate::feed::Feed;
@@ -263,7 +263,7 @@ impl Table {
 
     pub(crate) fn write(&self, put: &Put<'_>) -> Result<Revision> {
         self.check_len(put.value.len())?;
-        let now = self.core.now();
+        let now = &Moment::new(&self.core);
         let draft = self.draft_of(put, now)?;
         let hash = draft.hash;
         let (revision, old) = {
@@ -288,7 +288,8 @@ impl Table {
             return absent();
         };
         let mut shard = shard.write();
-        let Some(record) = self.live(&mut shard, hash, key.as_bytes(), self.core.now()) else {
+        let Some(record) = self.live(&mut shard, hash, key.as_bytes(), &Moment::new(&self.core))
+        else {
             return absent();
         };
         remove.condition.check(Some(record))?;
@@ -305,11 +306,11 @@ impl Table {
         condition: &Condition<'_>,
     ) -> Result<Option<Revision>> {
         condition.on_existing()?;
-        let now = self.core.now();
+        let now = &Moment::new(&self.core);
         if expiry == Expiry::Keep {
             return Err(Error::invalid("a change of expiry must say the new expiry"));
         }
-        expiry.resolve(now, self.state.default_ttl())?;
+        self.resolve(expiry, now)?;
         let hash = self.hash(key);
         let absent = || match condition {
             Condition::Any => Ok(None),
@@ -333,12 +334,14 @@ impl Table {
 
     pub(crate) fn increment(&self, key: Key<'_>, delta: i64) -> Result<Counter> {
         let hash = self.hash(key);
-        let now = self.core.now();
+        let now = &Moment::new(&self.core);
         let mut digits = itoa::Buffer::new();
         let (value, revision, old) = {
             let mut shard = self.shard_or_make(hash).write();
             self.exists()?;
-            self.live(&mut shard, hash, key.as_bytes(), now);
+            if shard.has_expiries() {
+                self.live(&mut shard, hash, key.as_bytes(), now);
+            }
             let keeps_history = self.state.history() > 1;
             let held = shard.find_mut(hash, key.as_bytes());
             let value = Counter::next(held.as_deref().map(Record::value), delta)?;
@@ -349,7 +352,7 @@ impl Table {
                 && held.overwrite(text)
             {
                 let expires = held.expires();
-                (value, self.feed.put(&self.core, held, expires, now), None)
+                (value, self.feed.put(&self.core, held, expires, now.recent()), None)
             } else {
                 self.check_len(text.len())?;
                 let record = match shard.find(hash, key.as_bytes()) {
@@ -367,7 +370,7 @@ impl Table {
     }
 
     pub(crate) fn atomic(&self, ops: &[Op<'_>]) -> Result<Vec<Written>> {
-        let now = self.core.now();
+        let now = &Moment::new(&self.core);
         Self::check_ops(ops)?;
         let mut steps = Vec::with_capacity(ops.len());
         for op in ops {
@@ -431,7 +434,7 @@ impl Table {
     }
 
     /// Prepares one operation of a batch.
-    fn step<'a>(&self, op: &'a Op<'a>, now: Timestamp) -> Result<Step<'a>> {
+    fn step<'a>(&self, op: &'a Op<'a>, now: &Moment<'_>) -> Result<Step<'a>> {
         let draft = match op {
             Op::Put(put) => {
                 let draft = self.check_len(put.value.len()).and_then(|()| self.draft_of(put, now));
@@ -443,16 +446,15 @@ impl Table {
     }
 
     #[inline]
-    fn draft_of(&self, put: &Put<'_>, now: Timestamp) -> Result<Draft> {
+    fn draft_of(&self, put: &Put<'_>, now: &Moment<'_>) -> Result<Draft> {
         let record = Record::builder(put.key, put.value.clone()).metadata(put.metadata.clone());
         self.draft(self.hash(put.key), record.build(), put.expiry, now)
     }
 
-    fn draft(&self, hash: u64, record: Record, expiry: Expiry, now: Timestamp) -> Result<Draft> {
-        let default = self.state.default_ttl();
-        let expires = expiry.resolve(now, default)?;
+    fn draft(&self, hash: u64, record: Record, expiry: Expiry, now: &Moment<'_>) -> Result<Draft> {
+        let expires = self.resolve(expiry, now)?;
         let default = match expires {
-            Expires::Keep => match Expiry::Database.resolve(now, default)? {
+            Expires::Keep => match self.resolve(Expiry::Database, now)? {
                 Expires::To(at) => at,
                 Expires::Keep => None,
             },
@@ -476,6 +478,16 @@ impl Table {
             }
         }
         Ok(())
+    }
+
+    /// An expiry as of now, without asking for the time where there is none.
+    #[inline]
+    fn resolve(&self, expiry: Expiry, now: &Moment<'_>) -> Result<Expires> {
+        match (expiry, self.state.default_ttl()) {
+            (Expiry::Never, _) | (Expiry::Database, None) => Ok(Expires::To(None)),
+            (Expiry::Keep, _) => Ok(Expires::Keep),
+            (_, default) => expiry.resolve(now.exact(), default),
+        }
     }
 
     fn check_len(&self, len: usize) -> Result<()> {
@@ -502,11 +514,11 @@ impl Table {
         shard: &'s mut Shard,
         hash: u64,
         key: &[u8],
-        now: Timestamp,
+        now: &Moment<'_>,
     ) -> Option<&'s Record> {
         if shard.has_expiries() {
             let held = shard.find(hash, key)?;
-            if is_expired(held, now) {
+            if is_expired(held, now.exact()) {
                 let key = held.key().to_owned();
                 self.bury(shard, hash, &key, Gone::Expired);
                 return None;
@@ -523,7 +535,7 @@ impl Table {
         shard: &mut Shard,
         draft: Draft,
         condition: &Condition<'_>,
-        now: Timestamp,
+        now: &Moment<'_>,
     ) -> Result<(Revision, Option<Record>)> {
         let current = self.live(shard, draft.hash, draft.record.key_bytes(), now);
         condition.check(current)?;
@@ -573,13 +585,18 @@ impl Table {
 
     /// Puts a draft in its place, for which there is room.
     #[inline]
-    fn place(&self, shard: &mut Shard, draft: Draft, now: Timestamp) -> (Revision, Option<Record>) {
+    fn place(
+        &self,
+        shard: &mut Shard,
+        draft: Draft,
+        now: &Moment<'_>,
+    ) -> (Revision, Option<Record>) {
         let Draft { hash, mut record, expires, default } = draft;
         let expires = match expires {
             Expires::To(at) => at,
             Expires::Keep => shard.find(hash, record.key_bytes()).map_or(default, Record::expires),
         };
-        let revision = self.feed.put(&self.core, &mut record, expires, now);
+        let revision = self.feed.put(&self.core, &mut record, expires, now.recent());
         // The index has a key as long as the shard has its record.
         let (old, due) = shard.put(&self.core.hasher, hash, record);
         if old.is_none() {

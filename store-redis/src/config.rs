@@ -27,8 +27,8 @@ pub enum Layout {
 /// # use std::time::Duration;
 /// let config = Config::new("cache.example:6379")
 ///     .with_password("s3cret")
-///     .with_prefix("shop:")
-///     .with_timeout(Duration::from_secs(1));
+///     .with_key_prefix("shop:")
+///     .with_answer_timeout(Duration::from_secs(1));
 /// assert!(!format!("{config:?}").contains("s3cret"));
 /// ```
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -46,13 +46,13 @@ pub struct Config {
     /// How records lie in the server.
     pub layout: Layout,
     /// What every key begins with. Has no `{`.
-    pub prefix: String,
+    pub key_prefix: String,
     /// The longest that a connection may take to be made.
     #[serde(with = "duration")]
     pub connect_timeout: Duration,
     /// The longest that the server may take for an answer.
     #[serde(with = "duration")]
-    pub timeout: Duration,
+    pub answer_timeout: Duration,
     /// Whether a thread of its own drives the connection: twice the throughput of a busy process, 15 to 35 µs more per call of an
     /// idle one.
     pub io_thread: bool,
@@ -86,9 +86,9 @@ impl Default for Config {
             password: None,
             db: 0,
             layout: Layout::Table,
-            prefix: String::new(),
+            key_prefix: String::new(),
             connect_timeout: Duration::from_millis(800),
-            timeout: Duration::from_secs(2),
+            answer_timeout: Duration::from_secs(2),
             io_thread: false,
             wait_replicas: 0,
             watch_keep: Duration::from_secs(300),
@@ -127,12 +127,12 @@ impl Config {
         with_db(db: u32) db;
         /// Sets [`layout`](Self::layout).
         with_layout(layout: Layout) layout;
-        /// Sets [`prefix`](Self::prefix).
-        with_prefix(prefix: impl Into<String>) prefix.into();
+        /// Sets [`key_prefix`](Self::key_prefix).
+        with_key_prefix(key_prefix: impl Into<String>) key_prefix.into();
         /// Sets [`connect_timeout`](Self::connect_timeout).
         with_connect_timeout(connect_timeout: Duration) connect_timeout;
-        /// Sets [`timeout`](Self::timeout).
-        with_timeout(timeout: Duration) timeout;
+        /// Sets [`answer_timeout`](Self::answer_timeout).
+        with_answer_timeout(answer_timeout: Duration) answer_timeout;
         /// Sets [`io_thread`](Self::io_thread).
         with_io_thread(io_thread: bool) io_thread;
         /// Sets [`wait_replicas`](Self::wait_replicas).
@@ -155,15 +155,15 @@ impl Config {
 
     /// Refuses what can never work.
     pub(crate) fn check(&self) -> Result<()> {
-        if self.prefix.contains('{') && self.layout == Layout::Table {
-            return Err(Error::config("`prefix` must not contain a {"));
+        if self.key_prefix.contains('{') && self.layout == Layout::Table {
+            return Err(Error::config("`key_prefix` must not contain a {"));
         }
-        if self.prefix.len() > 256 {
-            return Err(Error::config("`prefix` has at most 256 bytes"));
+        if self.key_prefix.len() > 256 {
+            return Err(Error::config("`key_prefix` has at most 256 bytes"));
         }
         let zero = [
             ("connect_timeout", self.connect_timeout),
-            ("timeout", self.timeout),
+            ("answer_timeout", self.answer_timeout),
             ("watch_keep", self.watch_keep),
         ];
         if let Some((name, _)) = zero.iter().find(|(_, duration)| duration.is_zero()) {
@@ -213,7 +213,7 @@ impl fmt::Debug for Config {
             .field("server", &self.server)
             .field("db", &self.db)
             .field("layout", &self.layout)
-            .field("prefix", &self.prefix)
+            .field("key_prefix", &self.key_prefix)
             .field("tls", &self.tls)
             .finish_non_exhaustive()
     }

@@ -40,9 +40,13 @@ const OPTIONS: &[OptionSpec] = &[
         "text",
         "the keys of the layout plain, such as {table}{key}; {key}",
     ),
-    OptionSpec::new("prefix", "text", "what every key of the server begins with; nothing"),
+    OptionSpec::new("key_prefix", "text", "what every key of the server begins with; nothing"),
     OptionSpec::new("connect_timeout", "duration", "the longest to connect; 800ms"),
-    OptionSpec::new("timeout", "duration", "the longest that the server may take to answer; 2s"),
+    OptionSpec::new(
+        "answer_timeout",
+        "duration",
+        "the longest that the server may take to answer; 2s",
+    ),
     OptionSpec::new("io_thread", "on/off", "a thread of its own for the connection; off"),
     OptionSpec::new("wait_replicas", "number", "replicas that must have a change; 0"),
     OptionSpec::new(
@@ -103,9 +107,9 @@ fn config(url: &StoreUrl, options: &mut Options) -> Result<Config> {
         n.map(|n| u32::try_from(n).map_err(|_| Options::malformed(name, "too large"))).transpose()
     };
     set(&mut config.db, number(options.take_u64("db")?, "db")?);
-    set(&mut config.prefix, options.take_str("prefix"));
+    set(&mut config.key_prefix, options.take_str("key_prefix"));
     set(&mut config.connect_timeout, options.take_duration("connect_timeout")?);
-    set(&mut config.timeout, options.take_duration("timeout")?);
+    set(&mut config.answer_timeout, options.take_duration("answer_timeout")?);
     set(&mut config.io_thread, options.take_bool("io_thread")?);
     let replicas = number(options.take_u64("wait_replicas")?, "wait_replicas")?;
     set(&mut config.wait_replicas, replicas);

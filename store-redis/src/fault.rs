@@ -13,6 +13,12 @@ pub(crate) enum Effect {
 /// The server's answer to a command, or what became of the connection.
 pub(crate) fn fault(error: RedisError, effect: Effect) -> Error {
     if let Some(code) = error.code().map(str::to_owned) {
+        if code == "EXECABORT" {
+            // What a transaction was refused for is said of its commands.
+            let inner = error.clone().into_server_errors();
+            let first = inner.and_then(|errors| Some(errors.first()?.1.code().to_owned()));
+            return refused(first.as_deref().unwrap_or(&code), error);
+        }
         return refused(&code, error);
     }
     let (kind, message) = match error.kind() {

@@ -91,7 +91,7 @@ impl Connector {
         let Some(last) = last else {
             return;
         };
-        let until = Instant::now() + self.config.timeout;
+        let until = Instant::now() + self.config.answer_timeout;
         while last.strong_count() > 0 && Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -145,7 +145,7 @@ impl Connector {
     }
 
     async fn attempt(&self) -> Result<Link> {
-        let mut link = self.dial(Some(self.config.timeout)).await?;
+        let mut link = self.dial(Some(self.config.answer_timeout)).await?;
         let info = self.prepare(&link).await?;
         if let Some(run) = field(&info, "run_id") {
             run.clone_into(&mut link.run);
@@ -280,7 +280,12 @@ impl Connector {
         effect: Effect,
     ) -> Result<Value> {
         let link = self.link().await?;
-        link.script(script, command, effect).await
+        match link.script(script, command, effect).await {
+            Err(_) if effect == Effect::Read && !link.is_alive() => {
+                self.link().await?.script(script, command, effect).await
+            }
+            answer => answer,
+        }
     }
 }
 

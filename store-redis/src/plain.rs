@@ -21,7 +21,7 @@ use crate::template::Template;
 /// The kind of this layout's cursors: the server's own.
 const CURSOR: u8 = b's';
 /// How many keys the server looks at before it answers.
-const COUNT: usize = 1000;
+const COUNT: usize = 400;
 /// How many reads or writes go together.
 const CHUNK: usize = 256;
 
@@ -70,7 +70,7 @@ impl Plain {
         if !ns.table().is_empty() && !self.template.has_table() {
             return Err(Error::lacks(Feature::Tables));
         }
-        Ok(self.connector.config().prefix.clone() + &self.template.prefix(ns))
+        Ok(self.connector.config().key_prefix.clone() + &self.template.prefix(ns))
     }
 
     fn key(&self, ns: &Namespace, key: Key<'_>) -> Result<String> {
@@ -128,7 +128,18 @@ impl Plain {
             pipe.cmd(if exact { "PEXPIRETIME" } else { "PTTL" }).arg(&key);
         }
         let before = SystemClock.now();
-        let mut answers = self.connector.together(&pipe).await?.into_iter();
+        let answers = match self.connector.together(&pipe).await {
+            // A server whose memory is full takes no transaction.
+            Err(error) if error.kind() == ErrorKind::Full => {
+                let mut loose = Pipeline::with_capacity(pipe.len());
+                for command in pipe.cmd_iter() {
+                    loose.add_command(command.clone());
+                }
+                self.connector.pipeline(&loose, Effect::Read).await?
+            }
+            answers => answers?,
+        };
+        let mut answers = answers.into_iter();
         let mut records = Vec::with_capacity(keys.len());
         for key in keys {
             let value = answers.next().ok_or_else(unexpected)?;
@@ -269,7 +280,8 @@ impl Plain {
                 match self.delete_chunk(ns, chunk).await {
                     Ok(done) => answers.extend(done),
                     Err(error) => {
-                        answers.extend(chunk.iter().map(|r| Err(error.clone().with_key(r.key))))
+                        let failed = |remove: &Remove<'_>| Err(error.clone().with_key(remove.key));
+                        answers.extend(chunk.iter().map(failed));
                     }
                 }
                 continue;
@@ -339,37 +351,36 @@ impl Plain {
             return Err(Error::lacks(Feature::ByteOrder));
         }
         let mut place = match &o.cursor {
-            None => Place::default(),
             Some(cursor) => Place::parse(&cursor.open(ns, CURSOR)?)?,
+            None => Place { start: o.start_after.clone().unwrap_or_default(), ..Place::default() },
         };
         if o.limit == 0 {
             return Ok(Page::default());
         }
         let mut skip = if o.cursor.is_some() { 0 } else { o.offset };
-        let start = o.start_after.as_deref().filter(|_| o.cursor.is_none());
         let mut keys: Vec<String> = Vec::new();
         loop {
             let (next, mut found) = self.scan_once(ns, place.cursor, COUNT, &o.prefix).await?;
             found.sort_unstable();
             found.dedup();
-            let begin = place.resume(&found);
-            for (at, key) in found.iter().enumerate().skip(begin) {
-                if !key.ends_with(&*o.suffix) || start.is_some_and(|start| &**key <= start) {
+            for key in found {
+                let wanted = key.ends_with(&*o.suffix) && *key > *place.start;
+                if !wanted || place.seen.contains(&hash(&key)) {
                     continue;
                 }
-                if skip > 0 {
-                    skip -= 1;
-                } else if keys.len() < o.limit {
-                    keys.push(key.clone());
-                } else {
-                    let place = Place { cursor: place.cursor, seen: at, sum: sum(&found[..at]) };
+                if skip == 0 && keys.len() == o.limit {
                     return Ok(Page::new(keys, Some(place.cursor(ns))));
+                }
+                place.seen.push(hash(&key));
+                match skip.checked_sub(1) {
+                    Some(left) => skip = left,
+                    None => keys.push(key),
                 }
             }
             if next == 0 {
                 return Ok(Page::new(keys, None));
             }
-            place = Place { cursor: next, ..Place::default() };
+            place = Place { cursor: next, start: place.start, seen: Vec::new() };
             if keys.len() >= o.limit {
                 return Ok(Page::new(keys, Some(place.cursor(ns))));
             }
@@ -483,45 +494,54 @@ impl Plain {
     }
 }
 
-/// Where a listing goes on: at a cursor of the server, after some of what it answers there.
-#[derive(Clone, Copy, Debug, Default)]
+/// Where a listing goes on: at a cursor of the server, without what was shown already of its answer there.
+#[derive(Clone, Debug, Default)]
 struct Place {
     cursor: u64,
-    seen: usize,
-    /// What was seen; if it is not there as it was, all of it is shown again.
-    sum: u64,
+    /// Only keys after this one.
+    start: String,
+    /// Hashes of the keys that were shown. The server may answer otherwise the next time, when its tables grew or shrank.
+    seen: Vec<u32>,
 }
+
+/// What fits in a cursor's text beside the longest key.
+const MAX_SEEN: usize = 480;
 
 impl Place {
     fn parse(bytes: &[u8]) -> Result<Self> {
         let wrong = || Error::invalid("not a cursor of this store");
-        let numbers = bytes.split(|&byte| byte == b' ').map(reply::number::<u64>);
-        let numbers = numbers.collect::<Option<Vec<u64>>>().ok_or_else(wrong)?;
-        let [cursor, seen, sum] = numbers[..] else {
+        let (cursor, rest) = bytes.split_first_chunk::<8>().ok_or_else(wrong)?;
+        let (len, rest) = rest.split_first_chunk::<2>().ok_or_else(wrong)?;
+        let len = usize::from(u16::from_be_bytes(*len));
+        let (start, rest) = rest.split_at_checked(len).ok_or_else(wrong)?;
+        let (seen, odd) = rest.as_chunks::<4>();
+        if !odd.is_empty() {
             return Err(wrong());
-        };
-        Ok(Self { cursor, seen: usize::try_from(seen).map_err(|_| wrong())?, sum })
-    }
-
-    fn cursor(self, ns: &Namespace) -> Cursor {
-        Cursor::new(ns, CURSOR, format!("{} {} {}", self.cursor, self.seen, self.sum).as_bytes())
-    }
-
-    /// How many of these keys were shown already.
-    fn resume(&self, found: &[String]) -> usize {
-        match found.get(..self.seen) {
-            Some(seen) if sum(seen) == self.sum => self.seen,
-            _ => 0,
         }
+        Ok(Self {
+            cursor: u64::from_be_bytes(*cursor),
+            start: String::from_utf8(start.to_vec()).map_err(|_| wrong())?,
+            seen: seen.iter().map(|&bytes| u32::from_be_bytes(bytes)).collect(),
+        })
+    }
+
+    fn cursor(&self, ns: &Namespace) -> Cursor {
+        let mut bytes = self.cursor.to_be_bytes().to_vec();
+        bytes.extend_from_slice(&(self.start.len() as u16).to_be_bytes());
+        bytes.extend_from_slice(self.start.as_bytes());
+        // Too many of them are shown again, which this order may.
+        let seen = if self.seen.len() > MAX_SEEN { &[] } else { &self.seen[..] };
+        bytes.extend(seen.iter().flat_map(|hash| hash.to_be_bytes()));
+        Cursor::new(ns, CURSOR, &bytes)
     }
 }
 
-/// A number that tells lists of keys apart, the same in every process.
-fn sum(keys: &[String]) -> u64 {
-    let bytes = keys.iter().flat_map(|key| key.bytes().chain([0]));
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+/// The same in every process.
+fn hash(key: &str) -> u32 {
+    let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    });
+    (hash ^ (hash >> 32)) as u32
 }
 
 fn record(key: Key<'_>, value: Value, expires: Option<Timestamp>) -> Result<Option<Record>> {

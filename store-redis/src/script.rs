@@ -29,6 +29,7 @@ macro_rules! scripts {
 scripts! {
     APPLY = "lua/apply.lua";
     PAGE = "lua/page.lua";
+    READ = "lua/read.lua";
     REAP = "lua/reap.lua";
     DROP = "lua/drop.lua";
     OPEN = "lua/open.lua";

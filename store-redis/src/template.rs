@@ -90,20 +90,17 @@ impl FromStr for Template {
         let mut parts = Vec::new();
         let mut rest = rest;
         while !rest.is_empty() {
-            let (part, after) = match rest.strip_prefix('{') {
-                Some(inner) => {
-                    let (name, after) = inner.split_once('}').ok_or_else(|| Error::config(RULE))?;
-                    let part = match name {
-                        "database" | "bucket" => Part::Database,
-                        "table" => Part::Table,
-                        _ => return Err(Error::config(RULE)),
-                    };
-                    (part, after)
-                }
-                None => {
-                    let end = rest.find('{').unwrap_or(rest.len());
-                    (Part::Text(rest[..end].to_owned()), &rest[end..])
-                }
+            let (part, after) = if let Some(inner) = rest.strip_prefix('{') {
+                let (name, after) = inner.split_once('}').ok_or_else(|| Error::config(RULE))?;
+                let part = match name {
+                    "database" | "bucket" => Part::Database,
+                    "table" => Part::Table,
+                    _ => return Err(Error::config(RULE)),
+                };
+                (part, after)
+            } else {
+                let end = rest.find('{').unwrap_or(rest.len());
+                (Part::Text(rest[..end].to_owned()), &rest[end..])
             };
             if !matches!(part, Part::Text(_)) && parts.contains(&part) {
                 return Err(Error::config(RULE));

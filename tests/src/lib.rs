@@ -19,6 +19,9 @@ mod documents {
     #[doc = include_str!("../../docs/recipes.md")]
     struct Recipes;
 
+    #[doc = include_str!("../../docs/redis.md")]
+    struct Redis;
+
     #[doc = include_str!("../../docs/adding-a-driver.md")]
     struct AddingADriver;
 }

@@ -1,6 +1,7 @@
 //! The Redis driver as a target of the conformance suite.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use store_core::conformance::{Faults, Fixture, Target};
@@ -61,17 +62,19 @@ impl Target for RedisTarget {
 #[derive(Debug)]
 pub struct PlainTarget {
     server: Server,
+    /// Each case has a database of the server for itself, so that nothing else moves the keys that it scans.
+    next: AtomicU32,
 }
 
 impl PlainTarget {
     /// On a new server.
     pub fn start() -> Self {
-        Self { server: Server::start() }
+        Self { server: Server::with(&["--databases", "4096"]), next: AtomicU32::new(0) }
     }
 }
 
-fn plain(port: u16) -> Config {
-    config(port).with_layout(Layout::Plain(Template::bucket()))
+fn plain(port: u16, db: u32) -> Config {
+    config(port).with_db(db).with_layout(Layout::Plain(Template::bucket()))
 }
 
 #[async_trait]
@@ -103,10 +106,11 @@ impl Target for PlainTarget {
 
     async fn open(&self) -> Result<Fixture> {
         let port = self.server.port();
+        let db = self.next.fetch_add(1, Ordering::Relaxed);
         let proxy = Arc::new(Proxy::to(port));
-        let store = Redis::connect(plain(proxy.port())).await?;
+        let store = Redis::connect(plain(proxy.port(), db)).await?;
         let reopen = move || async move {
-            let store: Arc<dyn StoreAdmin> = Arc::new(Redis::connect(plain(port)).await?);
+            let store: Arc<dyn StoreAdmin> = Arc::new(Redis::connect(plain(port, db)).await?);
             Ok(store)
         };
         Ok(Fixture::new(Arc::new(store)).with_reopen(reopen).with_faults(Disturbed(proxy)))

@@ -1,5 +1,7 @@
 //! What a call allocates, through a `Table` handle and `Arc<dyn Store>` on the memory driver: its boxed future, and what it keeps.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so")]
+
 use std::future::{Future, IntoFuture};
 use std::pin::pin;
 use std::sync::Arc;

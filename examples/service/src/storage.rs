@@ -4,7 +4,10 @@ use store_core::{Database, Result};
 /// Opens the store that the environment names, in memory unless it says otherwise. The one place that knows which drivers are linked:
 /// to allow one more, add it to the registry.
 pub(crate) async fn open() -> Result<(Opened, Database)> {
-    let drivers = Registry::new().with(store_memory::driver());
+    let drivers = Registry::new()
+        .with(store_memory::driver())
+        .with(store_redis::driver())
+        .with(store_natsjs::driver());
     let opened = StoreBuilder::from(Config::from_env("STORE_")?)
         .or_url("memory://?timeout=2s&retries=2")
         .trace(true)

@@ -57,11 +57,21 @@ pub(super) struct Case {
     pub(super) without: Option<Feature>,
     /// Spends its time waiting where time is real: such cases begin first.
     pub(super) waits: bool,
+    /// Takes the longer the more sequences are asked for.
+    pub(super) searches: bool,
     pub(super) body: Box<Body>,
 }
 
 pub(super) fn case(id: &'static str, title: &'static str) -> Draft {
-    Draft { id, title, needs: Vec::new(), proves: None, without: None, waits: false }
+    Draft {
+        id,
+        title,
+        needs: Vec::new(),
+        proves: None,
+        without: None,
+        waits: false,
+        searches: false,
+    }
 }
 
 #[must_use]
@@ -72,6 +82,7 @@ pub(super) struct Draft {
     proves: Option<Feature>,
     without: Option<Feature>,
     waits: bool,
+    searches: bool,
 }
 
 impl Draft {
@@ -97,6 +108,11 @@ impl Draft {
         self
     }
 
+    pub(super) fn searches(mut self) -> Self {
+        self.searches = true;
+        self
+    }
+
     pub(super) fn run<F, Fut>(self, body: F) -> Case
     where
         F: Fn(Cx) -> Fut + Send + Sync + 'static,
@@ -109,6 +125,7 @@ impl Draft {
             proves: self.proves,
             without: self.without,
             waits: self.waits,
+            searches: self.searches,
             body: Box::new(move |cx| Box::pin(body(cx))),
         }
     }

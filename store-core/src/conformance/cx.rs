@@ -189,7 +189,7 @@ impl Cx {
 
     /// A time to live that does not end during a case.
     pub(super) fn long(&self) -> Duration {
-        Duration::from_secs(3600)
+        Duration::from_secs(3600).max(self.declared().min_ttl.unwrap_or_default() * 2)
     }
 
     /// Lets time pass.
@@ -292,7 +292,7 @@ pub(super) async fn revision_of(table: &Table, key: &str) -> Check<Revision> {
 }
 
 /// Writes records `key = key`.
-pub(super) async fn fill<K: AsRef<str>>(table: &Table, keys: &[K]) -> Check {
+pub(super) async fn fill<K: AsRef<str> + Sync>(table: &Table, keys: &[K]) -> Check {
     for chunk in keys.chunks(500) {
         let pairs = chunk.iter().map(|key| (key.as_ref(), key.as_ref()));
         for (result, key) in table.write_many(pairs).await.into_iter().zip(chunk) {

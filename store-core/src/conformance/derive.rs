@@ -52,12 +52,13 @@ pub(super) fn judge(feature: Feature, evidence: &Evidence, declared: &Capability
         other => other,
     };
     let (agrees, why) = match (declared, derived) {
-        (true, Verdict::Has) | (false, Verdict::Lacks) => (true, String::new()),
         (true, Verdict::Unknown) if evidence.not_shown > 0 => {
             (false, "declared, but the target gives no way to show it".to_owned())
         }
-        // Its proofs were not selected.
-        (_, Verdict::Unknown) => (true, String::new()),
+        // Unknown is what was not selected.
+        (true, Verdict::Has) | (false, Verdict::Lacks) | (_, Verdict::Unknown) => {
+            (true, String::new())
+        }
         (true, Verdict::Lacks) => (false, "declared, but the store refuses it".to_owned()),
         (true, Verdict::Broken) => {
             (false, format!("declared, but not proven by {}", evidence.broken.join("; ")))

@@ -28,8 +28,8 @@
 //!
 //! # What it does
 //!
-//! Every case has a stable id such as `expiry/after-a-duration-it-is-gone`, runs in a database of its own, has a deadline (a hang is
-//! a failure of that case) and may panic without harm to the others. Cases state the [`Feature`](crate::Feature)s that they need.
+//! Every case has a stable id such as `expiry/after-a-duration-it-is-gone`, runs in a database of its own, has a deadline (a hang is a
+//! failure of that case) and may panic without harm to the others. Cases state the [`Feature`](crate::Feature)s that they need.
 //!
 //! Some cases *prove* a feature. They run on every driver, so that what a driver can do is derived from what it does, and compared
 //! with what it declares, both ways: declared but not proven fails, and so does proven but not declared. A driver that lacks a

@@ -79,6 +79,13 @@ impl Options {
         self
     }
 
+    /// When a case counts as hanging; one that searches has as many deadlines as it has times the usual sequences.
+    pub(super) fn deadline_of(&self, searches: bool) -> Duration {
+        let times =
+            if searches { self.sequences.div_ceil(Self::default().sequences).max(1) } else { 1 };
+        self.deadline * times
+    }
+
     pub(super) fn selects(&self, id: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|start| id.starts_with(&**start))
     }

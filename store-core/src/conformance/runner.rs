@@ -125,7 +125,7 @@ async fn in_fixture(
     options: Options,
     prefix: String,
 ) -> Check {
-    let deadline = options.deadline;
+    let deadline = options.deadline_of(case.searches);
     let hangs = |what: &str| Failure::new(format!("{what} did not end within {deadline:?}"));
     let opened = tokio::spawn({
         let target = Arc::clone(&target);

@@ -129,7 +129,7 @@ impl<'a, T: Send + 'static> Listing<'a, T> {
         self
     }
 
-    /// Goes on where a page ended, in the same table and order; prefix, suffix and limits still count, the offset does not.
+    /// Goes on where a page ended, in the same table and order and with the same filters; limits still count, the offset does not.
     pub fn cursor(mut self, cursor: Cursor) -> Self {
         self.options.cursor = Some(cursor);
         self

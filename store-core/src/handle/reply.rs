@@ -59,14 +59,13 @@ impl<'a> At<'a> {
         cx: &mut Context<'_>,
         begin: impl FnOnce(&'a dyn Store, &'a Namespace, Key<'a>) -> Begun<'a, T>,
     ) -> Poll<Result<T>> {
-        let future = match running {
-            Some(future) => future,
-            None => {
-                let key = Key::new(self.key.unwrap_or_default()).map_err(|e| self.blame(e))?;
-                match begin(self.store, self.ns, key) {
-                    Begun::Done(done) => return Poll::Ready(done.map_err(|e| self.blame(e))),
-                    Begun::Running(future) => running.insert(future),
-                }
+        let future = if let Some(future) = running {
+            future
+        } else {
+            let key = Key::new(self.key.unwrap_or_default()).map_err(|e| self.blame(e))?;
+            match begin(self.store, self.ns, key) {
+                Begun::Done(done) => return Poll::Ready(done.map_err(|e| self.blame(e))),
+                Begun::Running(future) => running.insert(future),
             }
         };
         future.as_mut().poll(cx).map(|done| done.map_err(|error| self.blame(error)))

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use crate::call::Operation;
+use crate::capability::Feature;
 use crate::error::{Error, ErrorKind, Result};
 use crate::handle::Table;
 use crate::name::Key;
@@ -134,8 +135,19 @@ impl Table {
                 let metadata = metadata.unwrap_or_else(|| {
                     current.as_ref().map(|record| record.metadata().clone()).unwrap_or_default()
                 });
-                let written =
-                    store.write(ns, Put { key, value, metadata, expiry, condition }).await?;
+                let put = Put { key, value, metadata, expiry, condition };
+                let written = match store.write(ns, put.clone()).await {
+                    Err(error)
+                        if error.kind() == ErrorKind::Unsupported && expiry == Expiry::Keep =>
+                    {
+                        // Where records have no expiry of their own there is none to keep.
+                        if store.capability(ns.database()).await?.has(Feature::Expiry) {
+                            return Err(error);
+                        }
+                        store.write(ns, put.with_expiry(Expiry::Database)).await?
+                    }
+                    done => done?,
+                };
                 Ok(Updated::Written(written.revision))
             }
         }

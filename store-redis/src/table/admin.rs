@@ -43,7 +43,7 @@ impl Tables {
     /// A database's configuration, fresh from the server.
     pub(super) async fn stored(&self, database: &Name) -> Result<Option<Stored>> {
         let mut command = redis::cmd("HGET");
-        command.arg(keys::databases(&self.connector.config().prefix)).arg(database.as_str());
+        command.arg(keys::databases(&self.connector.config().key_prefix)).arg(database.as_str());
         let entry = reply::optional(self.connector.command(&command, Effect::Read).await?)?;
         entry.map(|entry| Stored::parse(&entry)).transpose()
     }
@@ -69,7 +69,7 @@ impl Tables {
             Error::invalid("the configuration cannot be written as JSON").with_source(error)
         })?;
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let databases = keys::databases(&self.connector.config().prefix);
+        let databases = keys::databases(&self.connector.config().key_prefix);
         let mut command = eval(&DATABASE, [&*databases]);
         command.arg(verb).arg(database.as_str()).arg(text).arg(since.as_millis() as u64);
         match self.connector.script(&DATABASE, &command, Effect::Change).await? {
@@ -108,7 +108,7 @@ impl Tables {
     }
 
     pub(crate) async fn delete_database(&self, name: &Name) -> Result<()> {
-        let prefix = &self.connector.config().prefix;
+        let prefix = &self.connector.config().key_prefix;
         let mut forget = redis::cmd("HDEL");
         forget.arg(keys::databases(prefix)).arg(name.as_str());
         self.connector.command(&forget, Effect::Change).await?;
@@ -130,7 +130,7 @@ impl Tables {
     }
 
     pub(crate) async fn delete_table(&self, ns: &Namespace) -> Result<()> {
-        self.drop_records(&*self.table(ns), false).await
+        self.drop_records(&self.table(ns), false).await
     }
 
     async fn drop_records(&self, table: &Table, close: bool) -> Result<()> {
@@ -142,7 +142,7 @@ impl Tables {
 
     pub(crate) async fn list_databases(&self) -> Result<Vec<Name>> {
         let mut command = redis::cmd("HKEYS");
-        command.arg(keys::databases(&self.connector.config().prefix));
+        command.arg(keys::databases(&self.connector.config().key_prefix));
         let answer = reply::array(self.connector.command(&command, Effect::Read).await?)?;
         let mut names = Vec::with_capacity(answer.len());
         for name in answer {
@@ -184,7 +184,7 @@ impl Tables {
 
     /// The tables that were ever written, as far as the database was not deleted since.
     async fn tables_of(&self, name: &Name) -> Result<Vec<std::sync::Arc<Table>>> {
-        let set = keys::tables(&self.connector.config().prefix, name);
+        let set = keys::tables(&self.connector.config().key_prefix, name);
         let mut tables = std::collections::BTreeMap::new();
         let mut cursor = 0;
         loop {

@@ -245,6 +245,7 @@ impl Tables {
             return Ok(Vec::new());
         }
         let create = changes.iter().any(Change::creates);
+        let mut is_fresh = table.opened.read().is_none();
         for _ in 0..16 {
             let Some(opened) = self.open(table, create).await? else {
                 let absent = changes.iter().map(Change::on_absent);
@@ -253,7 +254,15 @@ impl Tables {
                     Mode::Atomic => absent.map(|done| done.map(Ok)).collect(),
                 };
             };
-            check_len(&opened, changes)?;
+            if let Err(error) = check_len(&opened, changes) {
+                // By a configuration that may be old.
+                if is_fresh {
+                    return Err(error);
+                }
+                table.forget(&opened);
+                is_fresh = true;
+                continue;
+            }
             let link = self.connector.link().await?;
             let is_new = opened.generation.load(Ordering::Relaxed) != link.generation;
             let seed = if is_new { &*link.run } else { "" };
@@ -261,6 +270,7 @@ impl Tables {
             let answer = reply::array(call.run(&link).await?)?;
             if matches!(answer[..], [Value::Int(-1)]) {
                 table.forget(&opened);
+                is_fresh = true;
                 continue;
             }
             opened.generation.store(link.generation, Ordering::Relaxed);
@@ -317,7 +327,7 @@ impl Call<'_> {
         let staged = pipe.len();
         pipe.add_command(command.clone());
         if replicas > 0 {
-            let patience = self.tables.connector.config().timeout / 2;
+            let patience = self.tables.connector.config().answer_timeout / 2;
             pipe.cmd("WAIT").arg(replicas).arg(patience.as_millis() as u64);
         }
         let mut answers = link.send(&pipe, 0, pipe.len(), Effect::Change).await?;
@@ -353,7 +363,7 @@ impl Call<'_> {
         if replicas == 0 {
             return Ok(Vec::new());
         }
-        let patience = self.tables.connector.config().timeout / 2;
+        let patience = self.tables.connector.config().answer_timeout / 2;
         let mut wait = redis::cmd("WAIT");
         wait.arg(replicas).arg(patience.as_millis() as u64);
         Ok(vec![link.command(&wait, Effect::Change).await?])

@@ -36,7 +36,7 @@ enum Kind {
 }
 
 /// What became of a change.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Done {
     Written(u64),
     Counted(u64, i64),

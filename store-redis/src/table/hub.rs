@@ -27,7 +27,7 @@ const BLOCK: Duration = Duration::from_secs(1);
 /// How often what has expired is looked for.
 const TICK: Duration = Duration::from_millis(500);
 /// How many expired records are removed at a time.
-const REAP_CHUNK: usize = 500;
+const REAP_CHUNK: i64 = 500;
 
 /// What watchers are told.
 #[derive(Clone, Debug)]
@@ -91,15 +91,14 @@ impl Hub {
     pub(super) async fn join(&self, table: &Arc<Table>, last: u64) -> broadcast::Receiver<Note> {
         let (receiver, is_new) = {
             let mut feeds = self.0.feeds.lock();
-            match feeds.get(&table.keys.log) {
-                Some(feed) => (feed.sender.subscribe(), false),
-                None => {
-                    let (sender, receiver) = broadcast::channel(BUFFER);
-                    let last = AtomicU64::new(last);
-                    let feed = Arc::new(Feed { table: Arc::clone(table), sender, last });
-                    feeds.insert(table.keys.log.clone(), feed);
-                    (receiver, true)
-                }
+            if let Some(feed) = feeds.get(&table.keys.log) {
+                (feed.sender.subscribe(), false)
+            } else {
+                let (sender, receiver) = broadcast::channel(BUFFER);
+                let last = AtomicU64::new(last);
+                let feed = Arc::new(Feed { table: Arc::clone(table), sender, last });
+                feeds.insert(table.keys.log.clone(), feed);
+                (receiver, true)
             }
         };
         if is_new {
@@ -206,7 +205,7 @@ impl Inner {
                 if reply::int(alive)? == 0 {
                     self.restart(&feed).await?;
                 }
-                if reply::int(due)? < REAP_CHUNK as i64 {
+                if reply::int(due)? < REAP_CHUNK {
                     break;
                 }
             }
@@ -299,19 +298,18 @@ impl Running {
 
 impl Inner {
     async fn read_over(&self, link: &mut Option<Link>) -> Result<()> {
-        let link = match link {
-            Some(link) => link,
-            None => {
-                let patience = BLOCK + self.connector.config().timeout;
-                let new = self.connector.dial(Some(patience)).await?;
-                let mut id = redis::cmd("CLIENT");
-                id.arg("ID");
-                if let Ok(id) = new.command(&id, Effect::Read).await {
-                    let id = u64::try_from(reply::int(&id)?).unwrap_or_default();
-                    self.client.store(id, Ordering::Relaxed);
-                }
-                link.insert(new)
+        let link = if let Some(link) = link {
+            link
+        } else {
+            let patience = BLOCK + self.connector.config().answer_timeout;
+            let new = self.connector.dial(Some(patience)).await?;
+            let mut id = redis::cmd("CLIENT");
+            id.arg("ID");
+            if let Ok(id) = new.command(&id, Effect::Read).await {
+                let id = u64::try_from(reply::int(&id)?).unwrap_or_default();
+                self.client.store(id, Ordering::Relaxed);
             }
+            link.insert(new)
         };
         self.read(link).await
     }

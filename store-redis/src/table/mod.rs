@@ -44,7 +44,7 @@ pub(crate) const STAGED: usize = 8 * 1024;
 pub(crate) struct Tables {
     pub(crate) connector: Arc<Connector>,
     owner: u64,
-    tables: Mutex<HashMap<Namespace, Arc<Table>>>,
+    known: Mutex<HashMap<Namespace, Arc<Table>>>,
     hub: Hub,
     counters: Arc<counter::Counters>,
     /// Tells waiting values apart.
@@ -76,7 +76,7 @@ impl Tables {
     pub(crate) fn new(connector: Arc<Connector>) -> Self {
         Self {
             owner: Namespace::unique_owner(),
-            tables: Mutex::default(),
+            known: Mutex::default(),
             hub: Hub::new(Arc::clone(&connector)),
             counters: Arc::default(),
             staged: AtomicU64::new(unique()),
@@ -108,7 +108,7 @@ impl Tables {
     }
 
     fn find(&self, ns: &Namespace) -> Arc<Table> {
-        let mut tables = self.tables.lock();
+        let mut tables = self.known.lock();
         if let Some(table) = tables.get(ns) {
             return Arc::clone(table);
         }
@@ -123,7 +123,7 @@ impl Tables {
                 .unwrap_or_else(|_| Namespace::root(ns.database().clone())),
         };
         let table = Arc::new(Table {
-            keys: Keys::new(&self.connector.config().prefix, ns),
+            keys: Keys::new(&self.connector.config().key_prefix, ns),
             ns: own.clone(),
             opened: RwLock::new(None),
             expiring: AtomicU64::new(0),
@@ -137,7 +137,7 @@ impl Tables {
         if let Some(opened) = &*table.opened.read() {
             return Ok(Some(Arc::clone(opened)));
         }
-        let prefix = &self.connector.config().prefix;
+        let prefix = &self.connector.config().key_prefix;
         let database = table.ns.database();
         let mut register = redis::cmd("SADD");
         register.arg(keys::tables(prefix, database)).arg(table.ns.table());

@@ -3,13 +3,14 @@
 use redis::{Pipeline, Value};
 use store_core::Clock as _;
 use store_core::{
-    Error, Feature, Key, Namespace, ReadOptions, Record, Result, SystemClock, Timestamp,
+    Error, ErrorKind, Feature, Key, Namespace, ReadOptions, Record, Result, SystemClock, Timestamp,
 };
 
 use super::meta::{self, Meta};
 use super::{Table, Tables};
 use crate::fault::{Effect, unexpected};
 use crate::reply;
+use crate::script::READ;
 
 /// How many records are read at a time.
 const CHUNK: usize = 256;
@@ -32,9 +33,14 @@ impl Tables {
         pipe.atomic();
         pipe.cmd("GET").arg(table.keys.value(key.as_str()));
         pipe.cmd("HGET").arg(&table.keys.meta).arg(key.as_str());
-        let mut answers = self.connector.together(&pipe).await?.into_iter();
-        let value = answers.next().ok_or_else(unexpected)?;
-        let entry = answers.next().ok_or_else(unexpected)?;
+        let (value, entry) = match self.connector.together(&pipe).await {
+            Ok(answers) => <[Value; 2]>::try_from(answers).map_err(|_| unexpected())?.into(),
+            Err(error) if error.kind() == ErrorKind::Full => {
+                let (mut values, mut entries) = self.read_full(table, &[key]).await?;
+                (values.pop().ok_or_else(unexpected)?, entries.pop().ok_or_else(unexpected)?)
+            }
+            Err(error) => return Err(error),
+        };
         one(key, value, entry)
     }
 
@@ -85,9 +91,11 @@ impl Tables {
         for key in keys {
             pipe.arg(key.as_str());
         }
-        let mut answers = self.connector.together(&pipe).await?.into_iter();
-        let values = reply::array(answers.next().ok_or_else(unexpected)?)?;
-        let entries = reply::array(answers.next().ok_or_else(unexpected)?)?;
+        let (values, entries) = match self.connector.together(&pipe).await {
+            Ok(answers) => both(answers)?,
+            Err(error) if error.kind() == ErrorKind::Full => self.read_full(table, keys).await?,
+            Err(error) => return Err(error),
+        };
         if values.len() != keys.len() || entries.len() != keys.len() {
             return Err(unexpected());
         }
@@ -104,6 +112,25 @@ impl Tables {
         }
         Ok(records)
     }
+
+    /// A server whose memory is full takes no transaction, not even one that only reads; a script it takes.
+    #[cold]
+    async fn read_full(&self, table: &Table, keys: &[Key<'_>]) -> Result<(Vec<Value>, Vec<Value>)> {
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(&READ.sha).arg(1 + keys.len()).arg(&table.keys.meta);
+        for key in keys {
+            command.arg(table.keys.value(key.as_str()));
+        }
+        for key in keys {
+            command.arg(key.as_str());
+        }
+        both(reply::array(self.connector.script(&READ, &command, Effect::Read).await?)?)
+    }
+}
+
+fn both(answers: Vec<Value>) -> Result<(Vec<Value>, Vec<Value>)> {
+    let [values, entries] = <[Value; 2]>::try_from(answers).map_err(|_| unexpected())?;
+    Ok((reply::array(values)?, reply::array(entries)?))
 }
 
 /// Whether there should be a value by its entry.

@@ -49,7 +49,7 @@ impl Wrapper for Early {
 
     async fn write(&self, ns: &Namespace, mut put: Put<'_>) -> Result<Written> {
         if let Expiry::After(ttl) = &mut put.expiry {
-            *ttl = *ttl * 9 / 10;
+            *ttl -= *ttl / 10;
         }
         self.inner.write(ns, put).await
     }

@@ -104,13 +104,13 @@ struct Life {
 }
 
 impl ReusesRevisions {
-    fn life(&self, ns: &Namespace, key: Key<'_>, revision: Option<Revision>) -> Option<Revision> {
+    fn life(&self, ns: &Namespace, key: Key<'_>, revision: Option<Revision>) -> Revision {
         let mut lives = self.lives.lock().unwrap_or_else(PoisonError::into_inner);
         let life = lives.entry((ns.clone(), key.as_str().to_owned())).or_default();
         if life.revision != revision {
             *life = Life { count: life.count + 1, revision };
         }
-        Some(Revision::from_parts(0, life.count))
+        Revision::from_parts(0, life.count)
     }
 
     fn truth<'a>(&self, ns: &Namespace, key: Key<'_>, condition: Condition<'a>) -> Condition<'a> {
@@ -136,7 +136,7 @@ impl Wrapper for ReusesRevisions {
         let key = put.key;
         put.condition = self.truth(ns, key, put.condition);
         let written = self.inner.write(ns, put).await?;
-        Ok(Written::new(self.life(ns, key, written.revision)))
+        Ok(Written::new(Some(self.life(ns, key, written.revision))))
     }
 
     async fn delete(&self, ns: &Namespace, mut remove: Remove<'_>) -> Result<Deleted> {

@@ -1,4 +1,8 @@
 //! Real servers as child processes.
 
+#![expect(clippy::unwrap_used, reason = "a test cannot go on without its server")]
+
+pub mod nats;
+pub mod nats_proxy;
 pub mod proxy;
 pub mod redis;

@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -124,7 +124,8 @@ impl Server {
         stream.set_read_timeout(Some(PATIENCE))?;
         let mut request = format!("*{}\r\n", parts.len());
         for part in parts {
-            request.push_str(&format!("${}\r\n{part}\r\n", part.len()));
+            let length = part.len();
+            request.extend(["$", &length.to_string(), "\r\n", part, "\r\n"]);
         }
         request.push_str("*1\r\n$4\r\nQUIT\r\n");
         stream.write_all(request.as_bytes())?;
@@ -142,6 +143,19 @@ impl Server {
         let info = self.command(&["INFO", "all"]);
         let found = info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
         found.unwrap_or_else(|| panic!("no {field} in INFO")).trim().to_owned()
+    }
+
+    /// Watches the commands that the server is given from now on.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    pub fn monitor(&self) -> Monitor {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(b"*1\r\n$7\r\nMONITOR\r\n").unwrap();
+        let mut monitor = Monitor(BufReader::new(stream));
+        assert_eq!(monitor.line(), "+OK");
+        monitor
     }
 
     fn spawn(&mut self) -> bool {
@@ -197,6 +211,36 @@ impl Drop for Server {
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Server({})", self.port)
+    }
+}
+
+/// The commands that a server is given, as it shows them.
+#[derive(Debug)]
+pub struct Monitor(BufReader<TcpStream>);
+
+impl Monitor {
+    /// The next command that a client sent, not one of a script: its parts.
+    ///
+    /// # Panics
+    /// When there is none for a while.
+    pub fn next_command(&mut self) -> Vec<String> {
+        loop {
+            let line = self.line();
+            let Some((source, command)) = line.split_once("] \"") else {
+                continue;
+            };
+            if source.ends_with("lua") {
+                continue;
+            }
+            let command = command.strip_suffix('"').unwrap_or(command);
+            return command.split("\" \"").map(str::to_owned).collect();
+        }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.0.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
     }
 }
 

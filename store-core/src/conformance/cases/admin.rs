@@ -12,7 +12,12 @@ pub(super) fn cases() -> Vec<Case> {
 
 fn databases() -> Vec<Case> {
     vec![
-        case("admin/create-list-delete", "a database can be created, is listed, and can be destroyed").proves(F::Databases).run(|cx| async move {
+        case(
+            "admin/create-list-delete",
+            "a database can be created, is listed, and can be destroyed",
+        )
+        .proves(F::Databases)
+        .run(|cx| async move {
             let (admin, name) = (cx.admin(), cx.name("one")?);
             ensure!(!admin.list().await?.contains(&name), "it is listed before it was created");
             admin.create(&name, &DatabaseConfig::new()).await?;
@@ -21,39 +26,62 @@ fn databases() -> Vec<Case> {
             ensure!(!admin.list().await?.contains(&name), "it is listed after it was destroyed");
             Ok(())
         }),
-        case("admin/create-again", "to create a database again as it is is fine, and keeps its records").needs([F::Databases]).run(|cx| async move {
+        case(
+            "admin/create-again",
+            "to create a database again as it is is fine, and keeps its records",
+        )
+        .needs([F::Databases])
+        .run(|cx| async move {
             let (admin, name) = (cx.admin(), cx.name("main")?);
             admin.create(&name, &DatabaseConfig::new()).await?;
             cx.table()?.write("k", "v").await?;
             admin.create(&name, &DatabaseConfig::new()).await?;
             ensure_value(&cx.table()?, "k", "v").await
         }),
-        case("admin/create-differently", "to create a database again with another configuration is an error, and changes nothing").needs([F::Databases, F::DefaultExpiry]).run(|cx| async move {
+        case(
+            "admin/create-differently",
+            "to create a database again differently is an error, and changes nothing",
+        )
+        .needs([F::Databases, F::DefaultExpiry])
+        .run(|cx| async move {
             let (admin, name) = (cx.admin(), cx.name("main")?);
             admin.create(&name, &DatabaseConfig::new()).await?;
             let other = DatabaseConfig::new().with_default_ttl(cx.long());
-            refused(admin.create(&name, &other).await, ErrorKind::AlreadyExists, "another configuration")?;
+            refused(
+                admin.create(&name, &other).await,
+                ErrorKind::AlreadyExists,
+                "another configuration",
+            )?;
             ensure_eq!(admin.status(&name).await?.config.default_ttl, None, "the default");
             cx.table()?.write("k", "v").await?;
             ensure_eq!(present(&cx.table()?, "k").await?.expires_at(), None, "expiry");
             Ok(())
         }),
-        case("admin/delete-absent", "to destroy what does not exist is fine").needs([F::Databases]).run(|cx| async move {
-            cx.admin().delete(cx.name("nowhere")?).await?;
-            cx.admin().delete(cx.name("nowhere")?).await?;
-            Ok(())
-        }),
-        case("admin/delete-destroys", "a destroyed database has nothing left").needs([F::Databases]).run(|cx| async move {
-            let t = cx.table()?;
-            fill(&t, &["a", "b"]).await?;
-            cx.admin().delete(cx.name("main")?).await?;
-            ensure_absent(&t, "a").await?;
-            ensure_eq!(cx.keys(&t).await?, Vec::<String>::new(), "keys");
-            t.write("c", "v").await?;
-            ensure_eq!(cx.keys(&t).await?, ["c"], "keys of its successor");
-            Ok(())
-        }),
-        case("admin/delete-forgets-the-configuration", "the successor of a destroyed database has none of its configuration").needs([F::Databases, F::DefaultExpiry]).run(|cx| async move {
+        case("admin/delete-absent", "to destroy what does not exist is fine")
+            .needs([F::Databases])
+            .run(|cx| async move {
+                cx.admin().delete(cx.name("nowhere")?).await?;
+                cx.admin().delete(cx.name("nowhere")?).await?;
+                Ok(())
+            }),
+        case("admin/delete-destroys", "a destroyed database has nothing left")
+            .needs([F::Databases])
+            .run(|cx| async move {
+                let t = cx.table()?;
+                fill(&t, &["a", "b"]).await?;
+                cx.admin().delete(cx.name("main")?).await?;
+                ensure_absent(&t, "a").await?;
+                ensure_eq!(cx.keys(&t).await?, Vec::<String>::new(), "keys");
+                t.write("c", "v").await?;
+                ensure_eq!(cx.keys(&t).await?, ["c"], "keys of its successor");
+                Ok(())
+            }),
+        case(
+            "admin/delete-forgets-the-configuration",
+            "the successor of a destroyed database has none of its configuration",
+        )
+        .needs([F::Databases, F::DefaultExpiry])
+        .run(|cx| async move {
             let (admin, name) = (cx.admin(), cx.name("main")?);
             admin.create(&name, &DatabaseConfig::new().with_default_ttl(cx.long())).await?;
             let t = cx.table()?;
@@ -63,7 +91,12 @@ fn databases() -> Vec<Case> {
             ensure_eq!(present(&t, "k").await?.expires_at(), None, "expiry");
             Ok(())
         }),
-        case("admin/delete-leaves-others", "to destroy a database leaves those whose names begin like its own").needs([F::Databases]).run(|cx| async move {
+        case(
+            "admin/delete-leaves-others",
+            "to destroy a database leaves those whose names begin like its own",
+        )
+        .needs([F::Databases])
+        .run(|cx| async move {
             for name in ["x", "xy", "x-y", "x_"] {
                 cx.table_at(name)?.write("k", name).await?;
             }
@@ -74,7 +107,12 @@ fn databases() -> Vec<Case> {
             }
             Ok(())
         }),
-        case("admin/empty", "an emptied database is there, with its configuration and without records").needs([F::Databases, F::DefaultExpiry]).run(|cx| async move {
+        case(
+            "admin/empty",
+            "an emptied database is there, with its configuration and without records",
+        )
+        .needs([F::Databases, F::DefaultExpiry])
+        .run(|cx| async move {
             let (admin, name) = (cx.admin(), cx.name("main")?);
             admin.create(&name, &DatabaseConfig::new().with_default_ttl(cx.long())).await?;
             let t = cx.table()?;
@@ -83,42 +121,67 @@ fn databases() -> Vec<Case> {
             admin.empty(&name).await?;
             ensure_eq!(cx.keys(&t).await?.len() + cx.keys(&cx.named("")?).await?.len(), 0, "keys");
             ensure!(admin.list().await?.contains(&name), "it is gone");
-            ensure_eq!(admin.status(&name).await?.config.default_ttl, Some(cx.long()), "the default");
+            ensure_eq!(
+                admin.status(&name).await?.config.default_ttl,
+                Some(cx.long()),
+                "the default"
+            );
             t.write("k", "v").await?;
-            ensure!(present(&t, "k").await?.expires_at().is_some(), "the default does not count any more");
+            ensure!(
+                present(&t, "k").await?.expires_at().is_some(),
+                "the default does not count any more"
+            );
             Ok(())
         }),
-        case("admin/empty-absent", "to empty what does not exist is fine, and creates nothing").needs([F::Databases]).run(|cx| async move {
-            cx.admin().empty(cx.name("nowhere")?).await?;
-            ensure!(!cx.admin().list().await?.contains(&cx.name("nowhere")?), "it was created");
-            Ok(())
-        }),
-        case("admin/list-is-sorted", "databases are listed by name, each once").needs([F::Databases]).run(|cx| async move {
-            for part in ["c", "a", "b"] {
-                cx.table_at(part)?.write("k", "v").await?;
-            }
-            let own: Vec<_> = ["a", "b", "c"].into_iter().map(|part| cx.name(part)).collect::<Check<_>>()?;
-            let all = cx.admin().list().await?;
-            ensure!(all.windows(2).all(|two| two[0] < two[1]), "not sorted: {all:?}");
-            let got: Vec<_> = all.into_iter().filter(|name| own.contains(name)).collect();
-            ensure_eq!(got, own, "databases");
-            Ok(())
-        }),
-        case("admin/race-to-create", "many that create the same database at once all succeed").needs([F::Databases]).run(|cx| async move {
-            cx.together(8, |cx, _| async move {
-                Ok(cx.admin().create(cx.name("main")?, &DatabaseConfig::new()).await?)
-            })
-            .await?;
-            cx.table()?.write("k", "v").await?;
-            Ok(())
-        }),
-        case("admin/created-is-empty", "a created database is empty and has no tables").needs([F::Databases]).run(|cx| async move {
-            cx.admin().create(cx.name("main")?, &DatabaseConfig::new()).await?;
-            ensure_eq!(cx.keys(&cx.table()?).await?, Vec::<String>::new(), "keys");
-            ensure_eq!(cx.admin().tables(cx.name("main")?).await?, Vec::<String>::new(), "tables");
-            Ok(())
-        }),
-        case("admin/use-after-delete", "every call on a destroyed database is as on one that never was").needs([F::Databases]).run(|cx| async move {
+        case("admin/empty-absent", "to empty what does not exist is fine, and creates nothing")
+            .needs([F::Databases])
+            .run(|cx| async move {
+                cx.admin().empty(cx.name("nowhere")?).await?;
+                ensure!(!cx.admin().list().await?.contains(&cx.name("nowhere")?), "it was created");
+                Ok(())
+            }),
+        case("admin/list-is-sorted", "databases are listed by name, each once")
+            .needs([F::Databases])
+            .run(|cx| async move {
+                for part in ["c", "a", "b"] {
+                    cx.table_at(part)?.write("k", "v").await?;
+                }
+                let own: Vec<_> =
+                    ["a", "b", "c"].into_iter().map(|part| cx.name(part)).collect::<Check<_>>()?;
+                let all = cx.admin().list().await?;
+                ensure!(all.windows(2).all(|two| two[0] < two[1]), "not sorted: {all:?}");
+                let got: Vec<_> = all.into_iter().filter(|name| own.contains(name)).collect();
+                ensure_eq!(got, own, "databases");
+                Ok(())
+            }),
+        case("admin/race-to-create", "many that create the same database at once all succeed")
+            .needs([F::Databases])
+            .run(|cx| async move {
+                cx.together(8, |cx, _| async move {
+                    Ok(cx.admin().create(cx.name("main")?, &DatabaseConfig::new()).await?)
+                })
+                .await?;
+                cx.table()?.write("k", "v").await?;
+                Ok(())
+            }),
+        case("admin/created-is-empty", "a created database is empty and has no tables")
+            .needs([F::Databases])
+            .run(|cx| async move {
+                cx.admin().create(cx.name("main")?, &DatabaseConfig::new()).await?;
+                ensure_eq!(cx.keys(&cx.table()?).await?, Vec::<String>::new(), "keys");
+                ensure_eq!(
+                    cx.admin().tables(cx.name("main")?).await?,
+                    Vec::<String>::new(),
+                    "tables"
+                );
+                Ok(())
+            }),
+        case(
+            "admin/use-after-delete",
+            "every call on a destroyed database is as on one that never was",
+        )
+        .needs([F::Databases])
+        .run(|cx| async move {
             let t = cx.table()?;
             fill(&t, &["a"]).await?;
             cx.admin().delete(cx.name("main")?).await?;

@@ -59,7 +59,7 @@ pub(super) fn cases() -> Vec<Case> {
             let t = cx.table()?;
             for round in 0..20u8 {
                 let all = (0..10).map(|_| t.increment("k", 1));
-                let (_, sums) = futures_util::join!(
+                let ((), sums) = futures_util::join!(
                     dropped(async { t.increment("gone", 1).await }, round),
                     futures_util::future::join_all(all)
                 );

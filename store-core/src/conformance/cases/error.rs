@@ -194,7 +194,7 @@ pub(super) fn cases() -> Vec<Case> {
 
 /// An error that shows no secret, however it is printed.
 fn discreet(error: &crate::Error) -> Check {
-    let shown = format!("{error} {error:?} {:#?}", error);
+    let shown = format!("{error} {error:?} {error:#?}");
     ensure!(!shown.contains(SECRET), "the error shows a value: {error}");
     Ok(())
 }

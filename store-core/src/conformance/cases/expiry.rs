@@ -131,7 +131,8 @@ fn kept() -> Vec<Case> {
                     ));
                 };
                 let t = cx.table()?;
-                let Err(error) = t.write("k", "v").ttl(least - Duration::from_millis(1)).await
+                let Err(error) =
+                    t.write("k", "v").ttl(least.saturating_sub(Duration::from_millis(1))).await
                 else {
                     return Err(Failure::new("it was accepted"));
                 };

@@ -13,7 +13,7 @@ pub(super) fn cases() -> Vec<Case> {
                 let (t, faults) = (cx.table()?, cx.faults()?);
                 let held = revision(t.write("k", "v").await?)?;
                 faults.cut().await;
-                let (a, b, c, d) = futures_util::join!(
+                let (create, write, delete, atomic) = futures_util::join!(
                     t.write("new", "w").if_absent().into_future(),
                     t.write("k", "w").if_revision(held).into_future(),
                     t.delete("k").if_revision(held).into_future(),
@@ -21,10 +21,10 @@ pub(super) fn cases() -> Vec<Case> {
                 );
                 faults.heal().await;
                 for (result, what) in [
-                    (a.map(drop), "create"),
-                    (b.map(drop), "write"),
-                    (c.map(drop), "delete"),
-                    (d.map(drop), "atomic"),
+                    (create.map(drop), "create"),
+                    (write.map(drop), "write"),
+                    (delete.map(drop), "delete"),
+                    (atomic.map(drop), "atomic"),
                 ] {
                     if what != "atomic" || cx.has(F::AtomicBatch) {
                         lost(result, what)?;
@@ -59,9 +59,9 @@ pub(super) fn cases() -> Vec<Case> {
                 t.write("k", "before").await?;
                 for replies_only in [false, true] {
                     if replies_only {
-                        faults.cut_replies().await
+                        faults.cut_replies().await;
                     } else {
-                        faults.cut().await
+                        faults.cut().await;
                     }
                     let (write, new) = futures_util::join!(
                         t.write("k", "after").into_future(),

@@ -156,7 +156,7 @@ pub(super) fn cases() -> Vec<Case> {
                 }
                 t.write(&key, "v").await?;
                 ensure_value(&t, &key, "v").await?;
-                ensure_eq!(cx.keys(&t).await?, [key.clone()], "keys");
+                ensure_eq!(cx.keys(&t).await?, [&*key], "keys");
                 refused(
                     t.write(&format!("{key}é"), "v").await,
                     ErrorKind::TooLarge,

@@ -9,17 +9,20 @@ pub(super) fn cases() -> Vec<Case> {
             "model/records",
             "random writes, deletes, conditions and listings do what a sorted map does",
         )
+        .searches()
         .run(|cx| explore(cx, Focus::Records)),
         case(
             "model/expiry",
             "random expiries, extensions and passing time do what a sorted map with a clock does",
         )
         .needs([F::Expiry])
+        .searches()
         .run(|cx| explore(cx, Focus::Expiry)),
         case(
             "model/batches",
             "random batches, counters and whole-table deletes do what a sorted map does",
         )
+        .searches()
         .run(|cx| explore(cx, Focus::Batches)),
     ]
 }

@@ -98,7 +98,7 @@ pub(super) fn cases() -> Vec<Case> {
                         match t.write("k", next.to_string()).if_revision(held).await {
                             Ok(_) => left -= 1,
                             Err(error) if error.kind() == ErrorKind::Conflict => {
-                                tokio::task::yield_now().await
+                                tokio::task::yield_now().await;
                             }
                             Err(error) => return Err(error.into()),
                         }

@@ -41,7 +41,11 @@ pub(super) fn cases() -> Vec<Case> {
                 let many = t.read_many(&["k"]).await.remove(0)?;
                 ensure_eq!(many.and_then(|r| r.revision()), Some(written), "read_many");
                 let scanned = cx.scan(&t).await?;
-                ensure_eq!(scanned.first().and_then(|r| r.revision()), Some(written), "scan");
+                ensure_eq!(
+                    scanned.first().and_then(crate::record::Record::revision),
+                    Some(written),
+                    "scan"
+                );
                 Ok(())
             }),
         case(

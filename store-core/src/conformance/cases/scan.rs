@@ -118,7 +118,11 @@ pub(super) fn cases() -> Vec<Case> {
                 for i in 0..12u8 {
                     t.write(&format!("k{i:02}"), vec![i; size]).await?;
                 }
-                let records = cx.scan(&t).page_size(5).await?;
+                let mut records = cx.scan(&t).page_size(5).await?;
+                if !cx.has(F::ByteOrder) {
+                    records.sort_by(|a, b| a.key().cmp(b.key()));
+                    records.dedup_by(|a, b| a.key() == b.key());
+                }
                 ensure_eq!(records.len(), 12, "records");
                 for record in records {
                     let first = record.value().first().copied().unwrap_or_default();

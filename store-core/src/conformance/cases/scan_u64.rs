@@ -153,7 +153,7 @@ pub(super) fn cases() -> Vec<Case> {
                         page.keys.len()
                     ),
                     Err(error) => {
-                        ensure_eq!(error.kind(), ErrorKind::InvalidArgument, "kind of {error}")
+                        ensure_eq!(error.kind(), ErrorKind::InvalidArgument, "kind of {error}");
                     }
                 }
             }

@@ -614,9 +614,9 @@ fn lives() -> Vec<Case> {
                         for i in 0..100 {
                             let key = format!("k{}", (i + writer) % 7);
                             if i % 5 == 4 {
-                                t.delete(&key).await.map(drop)?
+                                t.delete(&key).await.map(drop)?;
                             } else {
-                                t.write(&key, format!("{writer}-{i}")).await.map(drop)?
+                                t.write(&key, format!("{writer}-{i}")).await.map(drop)?;
                             }
                         }
                         Ok(())

@@ -198,23 +198,18 @@ fn when(cx: &Cx) -> BoxedStrategy<When> {
 }
 
 fn ask(cx: &Cx) -> BoxedStrategy<Ask> {
-    // Without an order, a slice of a listing could be any.
+    // Most listings have few filters: what passes several is mostly nothing. Without an order, a slice could be any.
+    let part = || prop_oneof![2 => Just(""), 1 => select(&PARTS[..])];
     let (offset, limit) = if cx.has(F::ByteOrder) {
+        let limit = prop_oneof![0usize..6, Just(usize::MAX)];
         (
-            prop_oneof![4 => 0usize..5, 1 => Just(usize::MAX)].boxed(),
-            option::of(prop_oneof![0usize..6, Just(usize::MAX)]).boxed(),
+            prop_oneof![6 => Just(0), 3 => 1usize..5, 1 => Just(usize::MAX)].boxed(),
+            option::weighted(0.3, limit).boxed(),
         )
     } else {
         (Just(0).boxed(), Just(None).boxed())
     };
-    (
-        select(&PARTS[..]),
-        select(&PARTS[..]),
-        option::weighted(0.3, key()),
-        offset,
-        limit,
-        1usize..10,
-    )
+    (part(), part(), option::weighted(0.2, key()), offset, limit, 1usize..10)
         .prop_map(|(prefix, suffix, start_after, offset, limit, page)| Ask {
             prefix,
             suffix,

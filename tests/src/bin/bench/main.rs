@@ -15,6 +15,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use args::{Args, Command};
+use report::Report;
 
 /// Whatever stops a benchmark.
 type Failure = Box<dyn Error + Send + Sync>;
@@ -24,7 +25,7 @@ type Result<T> = std::result::Result<T, Failure>;
 struct Suite {
     name: &'static str,
     about: &'static str,
-    run: fn(&Args) -> Result<Vec<report::Row>>,
+    run: fn(&Args, &mut Report<'_>) -> Result<()>,
 }
 
 /// All suites; another driver's goes here.
@@ -61,14 +62,11 @@ fn run() -> Result<()> {
                 let known: Vec<_> = SUITES.iter().map(|suite| suite.name).collect();
                 return Err(format!("no suite {suite:?}; there is: {}", known.join(", ")).into());
             };
-            let rows = (suite.run)(&args)?;
+            let mut report = Report::new(suite.name, args.json, &mut out);
+            (suite.run)(&args, &mut report)?;
+            let rows = report.rows();
             if rows.is_empty() {
                 return Err("no case has that in its name".into());
-            }
-            if args.json {
-                report::json(&mut out, suite.name, &rows)?;
-            } else {
-                report::table(&mut out, &rows)?;
             }
             if let Some(dir) = &args.plot {
                 let file = plot::write(dir, suite.name, &rows)?;

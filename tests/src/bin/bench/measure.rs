@@ -4,7 +4,9 @@
 //! tasks; what drifts (clock speed, neighbours, heat) meets both. Each round gives a ratio, every other round the other side goes
 //! first, and the median of the rounds counts. A round in which other processes took the cores away is measured again.
 
-use std::fs;
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs::{self, DirEntry};
 use std::future::Future;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -18,7 +20,7 @@ use crate::Result;
 
 /// Worker threads of the runtime, for both sides.
 const WORKERS: usize = 2;
-/// A slice is disturbed when its threads waited for a core for more than this part of its time.
+/// A slice is disturbed when a thread waited for a core for more than this part of its time.
 const DISTURBED: f64 = 0.04;
 
 /// What one slice of work is to do: `task` of `tasks`, in round number `round`.
@@ -37,14 +39,14 @@ impl Lane {
         self.start.wait().await;
         // The last to arrive woke the others on its own worker, where an idle worker takes them from only now.
         yield_now().await;
-        let waited = waited_for_a_core();
-        Lap { waited, begin: Instant::now(), length: self.length, operations: 0 }
+        let waits = waits();
+        Lap { waits, begin: Instant::now(), length: self.length, operations: 0 }
     }
 }
 
 /// The timed part of a slice.
 pub(crate) struct Lap {
-    waited: Duration,
+    waits: HashMap<OsString, u64>,
     begin: Instant,
     length: Duration,
     operations: u64,
@@ -62,7 +64,7 @@ impl Lap {
     /// Stops the time.
     pub(crate) fn done(self) -> Done {
         let end = Instant::now();
-        let waited = waited_for_a_core().saturating_sub(self.waited);
+        let waited = waited_since(&self.waits);
         Done { begin: self.begin, end, operations: self.operations, waited }
     }
 }
@@ -72,7 +74,7 @@ pub(crate) struct Done {
     begin: Instant,
     end: Instant,
     operations: u64,
-    /// By all threads of the process.
+    /// How long the thread that waited most had no core.
     waited: Duration,
 }
 
@@ -94,7 +96,7 @@ pub(crate) struct Effort {
 impl Effort {
     pub(crate) fn of(quick: bool) -> Self {
         if quick {
-            Self { rounds: 5, slice: Duration::from_millis(40), retries: 1 }
+            Self { rounds: 5, slice: Duration::from_millis(25), retries: 1 }
         } else {
             Self { rounds: 9, slice: Duration::from_millis(120), retries: 3 }
         }
@@ -124,14 +126,14 @@ impl Round {
 pub(crate) struct Slice {
     /// Operations a second.
     pub(crate) rate: f64,
-    /// Which part of its time a thread was ready to run and waited for a core.
+    /// Which part of the time a thread was ready to run and waited for a core, the worst of the threads.
     pub(crate) lost: f64,
 }
 
 impl Slice {
     /// Nanoseconds an operation of a single task, without what was lost.
     pub(crate) fn nanos(&self) -> f64 {
-        1e9 / self.rate * (1.0 - self.lost.min(1.0))
+        1e9 / self.rate * (1.0 - self.lost).max(0.0)
     }
 }
 
@@ -245,23 +247,27 @@ impl Bench {
         let end = done.iter().map(|d| d.end).max();
         let seconds = begin.zip(end).map_or(0.0, |(begin, end)| (end - begin).as_secs_f64());
         let operations: u64 = done.iter().map(|d| d.operations).sum();
-        let threads = tasks.min(WORKERS) as f64;
-        Ok(Slice {
-            rate: operations as f64 / seconds,
-            lost: waited.as_secs_f64() / (seconds * threads),
-        })
+        Ok(Slice { rate: operations as f64 / seconds, lost: waited.as_secs_f64() / seconds })
     }
 }
 
-/// How long the threads of this process were ready to run and had no core, in all. Zero where the system does not tell.
-fn waited_for_a_core() -> Duration {
+/// How long each thread of this process was ready to run and had no core, in nanoseconds. Empty where the system does not tell.
+fn waits() -> HashMap<OsString, u64> {
     let Ok(threads) = fs::read_dir("/proc/self/task") else {
-        return Duration::ZERO;
+        return HashMap::new();
     };
-    let nanos = threads
-        .flatten()
-        .filter_map(|thread| fs::read_to_string(thread.path().join("schedstat")).ok())
-        .filter_map(|text| text.split_whitespace().nth(1)?.parse::<u64>().ok())
-        .sum();
-    Duration::from_nanos(nanos)
+    let wait = |thread: DirEntry| {
+        let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        let nanos = text.split_whitespace().nth(1)?.parse().ok()?;
+        Some((thread.file_name(), nanos))
+    };
+    threads.flatten().filter_map(wait).collect()
+}
+
+/// The longest that a thread waited since `before`.
+fn waited_since(before: &HashMap<OsString, u64>) -> Duration {
+    let since = |(thread, now): (OsString, u64)| {
+        now.saturating_sub(before.get(&thread).copied().unwrap_or_default())
+    };
+    Duration::from_nanos(waits().into_iter().map(since).max().unwrap_or_default())
 }

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use crate::Result;
 use crate::report::{self, Row};
 
-const WIDTH: f64 = 980.0;
+const WIDTH: f64 = 1020.0;
 /// Where the names end and the bars begin.
-const LEFT: f64 = 310.0;
+const LEFT: f64 = 335.0;
 /// Where the bars end, so that a figure still fits beside the longest.
-const RIGHT: f64 = 830.0;
+const RIGHT: f64 = 870.0;
 const TOP: f64 = 84.0;
 const LINE: f64 = 22.0;
 const THICK: f64 = 14.0;

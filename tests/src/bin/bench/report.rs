@@ -44,51 +44,76 @@ pub(crate) fn bars(rows: &[Row]) -> (usize, usize) {
     (bars.values().filter(|met| **met).count(), bars.len())
 }
 
-pub(crate) fn json(out: &mut impl Write, suite: &str, rows: &[Row]) -> io::Result<()> {
-    for row in rows {
-        let line = json!({
-            "suite": suite,
-            "case": row.case,
-            "ours": significant(row.ours),
-            "peer": significant(row.peer),
-            "peer_name": row.peer_name,
-            "ratio": significant(row.ratio),
-            "bar": row.bar,
-            "unit": row.unit,
-        });
-        writeln!(out, "{line}")?;
-    }
-    Ok(())
+/// Where the rows of a suite go: printed as soon as they are measured, and kept.
+pub(crate) struct Report<'a> {
+    suite: &'a str,
+    json: bool,
+    out: &'a mut dyn Write,
+    rows: Vec<Row>,
 }
 
-pub(crate) fn table(out: &mut impl Write, rows: &[Row]) -> io::Result<()> {
-    let width = rows.iter().map(|row| row.case.len()).max().unwrap_or(0);
+impl<'a> Report<'a> {
+    pub(crate) fn new(suite: &'a str, json: bool, out: &'a mut dyn Write) -> Self {
+        Self { suite, json, out, rows: Vec::new() }
+    }
+
+    pub(crate) fn add(&mut self, row: Row) -> io::Result<()> {
+        if self.json {
+            json(self.out, self.suite, &row)?;
+        } else {
+            if self.rows.is_empty() {
+                heading(self.out)?;
+            }
+            line(self.out, &row)?;
+        }
+        self.rows.push(row);
+        self.out.flush()
+    }
+
+    pub(crate) fn rows(self) -> Vec<Row> {
+        self.rows
+    }
+}
+
+fn json(out: &mut dyn Write, suite: &str, row: &Row) -> io::Result<()> {
+    let line = json!({
+        "suite": suite,
+        "case": row.case,
+        "ours": significant(row.ours),
+        "peer": significant(row.peer),
+        "peer_name": row.peer_name,
+        "ratio": significant(row.ratio),
+        "bar": row.bar,
+        "unit": row.unit,
+    });
+    writeln!(out, "{line}")
+}
+
+fn heading(out: &mut dyn Write) -> io::Result<()> {
     writeln!(
         out,
-        "{:<width$}  {:<20} {:>8} {:>8}  {:<8} {:>7} {:>15} {:>5} {:>6}",
+        "{:<26} {:<17} {:>7} {:>7}  {:<8} {:>6} {:>14} {:>5} {:>5}",
         "case", "peer", "ours", "peer", "unit", "ratio", "min..max", "lost", "bar",
-    )?;
-    for row in rows {
-        let spread = row.spread.as_ref().map_or(String::new(), |range| {
-            format!("{}..{}", short(*range.start()), short(*range.end()))
-        });
-        let lost = row.lost.map_or(String::new(), |part| format!("{:.0}%", part * 100.0));
-        writeln!(
-            out,
-            "{:<width$}  {:<20} {:>8} {:>8}  {:<8} {:>7} {:>15} {:>5} {:>6}  {}",
-            row.case,
-            row.peer_name,
-            short(row.ours),
-            short(row.peer),
-            row.unit,
-            short(row.ratio),
-            spread,
-            lost,
-            row.bar,
-            if row.met() { "met" } else { "MISSED" },
-        )?;
-    }
-    Ok(())
+    )
+}
+
+fn line(out: &mut dyn Write, row: &Row) -> io::Result<()> {
+    let spread = row.spread.as_ref().map_or(String::new(), |range| {
+        format!("{}..{}", short(*range.start()), short(*range.end()))
+    });
+    let lost = row.lost.map_or(String::new(), |part| format!("{:.0}%", part * 100.0));
+    writeln!(
+        out,
+        "{:<26} {:<17} {:>7} {:>7}  {:<8} {:>6} {spread:>14} {lost:>5} {:>5}  {}",
+        row.case,
+        row.peer_name,
+        short(row.ours),
+        short(row.peer),
+        row.unit,
+        short(row.ratio),
+        row.bar,
+        if row.met() { "met" } else { "MISSED" },
+    )
 }
 
 /// Three significant digits are all that a noisy machine gives; JSON gets four.
@@ -109,5 +134,56 @@ pub(crate) fn short(value: f64) -> String {
         v if v >= 100.0 => format!("{value:.0}"),
         v if v >= 10.0 => format!("{value:.1}"),
         _ => format!("{value:.2}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(case: &str, peer_name: &'static str, ratio: f64) -> Row {
+        Row {
+            case: case.into(),
+            ours: 1234.5678,
+            peer: 1.0,
+            peer_name,
+            ratio,
+            spread: None,
+            lost: None,
+            bar: 1.2,
+            unit: "op/s",
+        }
+    }
+
+    #[test]
+    fn the_worst_row_decides_a_bar() {
+        let rows = [
+            row("read/1-task", "a", 3.0),
+            row("read/2-tasks", "a", 1.1),
+            row("read/1-task", "b", 1.2),
+            row("write", "a", 1.2),
+        ];
+        assert_eq!(bars(&rows), (2, 3));
+    }
+
+    #[test]
+    fn a_line_of_json_has_just_the_documented_fields() {
+        let mut out = Vec::new();
+        Report::new("memory", true, &mut out).add(row("read/1-task", "a", 0.123_456)).unwrap();
+        let line: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        let expected = json!({
+            "suite": "memory", "case": "read/1-task", "ours": 1235.0, "peer": 1.0,
+            "peer_name": "a", "ratio": 0.1235, "bar": 1.2, "unit": "op/s",
+        });
+        assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn figures_stay_short() {
+        for (value, text) in
+            [(0.0, "0.00"), (25.94, "25.9"), (848.2, "848"), (22_400.0, "22k"), (3.25e6, "3.25M")]
+        {
+            assert_eq!(short(value), text);
+        }
     }
 }

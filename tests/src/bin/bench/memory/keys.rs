@@ -137,3 +137,25 @@ pub(crate) fn shuffled(count: usize, seed: u64) -> Vec<usize> {
     }
     order
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_distinct_and_as_long_as_said() {
+        let mut all: Vec<&str> = records().each().chain(newborn().each()).collect();
+        assert!(all.iter().all(|key| key.len() == KEY_LEN));
+        assert_eq!(all.len(), RECORDS + NEWBORN);
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), RECORDS + NEWBORN);
+    }
+
+    #[test]
+    fn each_prefix_has_its_hundred_records() {
+        let prefix = prefixes().each().next().unwrap();
+        let under = records().each().filter(|key| key.starts_with(prefix));
+        assert_eq!(under.count(), GROUP);
+    }
+}

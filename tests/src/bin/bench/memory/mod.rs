@@ -18,7 +18,7 @@ use peers::{Dash, GoMicro, IndexedDash, LockedCounters, LockedTree, Moka};
 use crate::Result;
 use crate::args::Args;
 use crate::measure::{Bench, Effort, Round, Work};
-use crate::report::Row;
+use crate::report::{Report, Row};
 
 /// The peer's name where a figure has an absolute limit.
 const LIMIT: &str = "limit";
@@ -26,9 +26,8 @@ const LIMIT: &str = "limit";
 /// How many tasks work at the same time.
 const TASKS: [usize; 3] = [1, 2, 4];
 
-pub(crate) fn run(args: &Args) -> Result<Vec<Row>> {
-    let mut suite =
-        Suite { args, bench: Bench::new()?, effort: Effort::of(args.quick), rows: Vec::new() };
+pub(crate) fn run(args: &Args, report: &mut Report<'_>) -> Result<()> {
+    let mut suite = Suite { args, bench: Bench::new()?, effort: Effort::of(args.quick), report };
     // In children, so before this process has anything loaded.
     suite.footprints()?;
 
@@ -67,18 +66,17 @@ pub(crate) fn run(args: &Args) -> Result<Vec<Row>> {
     }
     suite.effort = Effort::of(args.quick);
     suite.counters()?;
-    suite.call(&ours)?;
-    Ok(suite.rows)
+    suite.call(&ours)
 }
 
-struct Suite<'a> {
+struct Suite<'a, 'b> {
     args: &'a Args,
     bench: Bench,
     effort: Effort,
-    rows: Vec<Row>,
+    report: &'a mut Report<'b>,
 }
 
-impl Suite<'_> {
+impl Suite<'_, '_> {
     /// The same work on ours and a peer, if it was asked for.
     fn duel<A, B, W>(
         &mut self,
@@ -119,7 +117,7 @@ impl Suite<'_> {
         progress(&format!("{case} vs {}", B::NAME));
         let duel = self.bench.duel(self.effort, tasks, work, ours, peer)?;
         let (ratio, spread) = duel.figure(Round::ratio);
-        self.rows.push(Row {
+        self.report.add(Row {
             case,
             ours: duel.median(|round| round.ours.rate),
             peer: duel.median(|round| round.peer.rate),
@@ -129,7 +127,7 @@ impl Suite<'_> {
             lost: Some(duel.median(Round::lost)),
             bar,
             unit: "op/s",
-        });
+        })?;
         Ok(())
     }
 
@@ -146,7 +144,7 @@ impl Suite<'_> {
         // A cost below what can be told apart from none counts as a tenth of a nanosecond.
         let cost = |round: &Round| (round.ours.nanos() - round.peer.nanos()).max(0.1);
         let (ratio, spread) = duel.figure(|round| LIMIT_NS / cost(round));
-        self.rows.push(Row {
+        self.report.add(Row {
             case: case.into(),
             ours: duel.median(cost),
             peer: LIMIT_NS,
@@ -156,7 +154,7 @@ impl Suite<'_> {
             lost: Some(duel.median(Round::lost)),
             bar: 1.0,
             unit: "ns",
-        });
+        })?;
         Ok(())
     }
 
@@ -180,7 +178,7 @@ impl Suite<'_> {
             progress(&case);
             let ours = footprint::of::<Ours>(key_len)?;
             let mut against = |peer, peer_name, bar| {
-                self.rows.push(Row {
+                self.report.add(Row {
                     case: case.clone(),
                     ours,
                     peer,
@@ -190,14 +188,14 @@ impl Suite<'_> {
                     lost: None,
                     bar,
                     unit: "B/record",
-                });
+                })
             };
             if compared {
                 let peer = footprint::of::<IndexedDash>(key_len)?;
-                against(peer, IndexedDash::NAME, 1.2);
+                against(peer, IndexedDash::NAME, 1.2)?;
             }
             if limited {
-                against(limit, LIMIT, 1.0);
+                against(limit, LIMIT, 1.0)?;
             }
         }
         Ok(())

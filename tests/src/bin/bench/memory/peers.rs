@@ -294,7 +294,12 @@ impl Scans for LockedTree {
 }
 
 /// Counters under one standard lock. The decimal is rewritten in place, without an allocation.
-pub(crate) struct LockedCounters(Mutex<HashMap<Box<str>, Vec<u8>, RandomState>>);
+pub(crate) struct LockedCounters(Mutex<HashMap<Box<str>, Counted, RandomState>>);
+
+struct Counted {
+    decimal: Vec<u8>,
+    version: u64,
+}
 
 impl Contestant for LockedCounters {
     const NAME: &'static str = "Mutex<HashMap>";
@@ -308,15 +313,17 @@ impl Counts for LockedCounters {
     async fn increment(&self, key: &str, delta: i64) -> Result<i64> {
         let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(held) = map.get_mut(key) else {
-            map.insert(key.into(), delta.to_string().into());
+            let first = Counted { decimal: delta.to_string().into(), version: 1 };
+            map.insert(key.into(), first);
             return Ok(delta);
         };
-        let sum = std::str::from_utf8(held)?
+        let sum = std::str::from_utf8(&held.decimal)?
             .parse::<i64>()?
             .checked_add(delta)
             .ok_or(Wrong("a counter overflowed"))?;
-        held.clear();
-        held.extend_from_slice(itoa::Buffer::new().format(sum).as_bytes());
+        held.decimal.clear();
+        held.decimal.extend_from_slice(itoa::Buffer::new().format(sum).as_bytes());
+        held.version += 1;
         Ok(sum)
     }
 }

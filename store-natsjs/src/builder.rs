@@ -1,0 +1,555 @@
+//! How a store connects, and what it makes of its databases.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_nats::rustls::pki_types::pem::PemObject as _;
+use async_nats::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use async_nats::rustls::{ClientConfig, RootCertStore};
+use async_nats::{Client, ConnectOptions, Event};
+use serde_json::Value as Json;
+use store_core::{DatabaseConfig, Error, ErrorKind, Name, Result};
+
+use crate::layout::Layout;
+use crate::server::Server;
+use crate::shared::{Rules, Shared};
+use crate::store::Nats;
+use crate::wire::api::Js;
+use crate::wire::fault::Fault;
+use crate::wire::feed::Timeouts;
+use crate::wire::mux::{Mux, Refusals};
+
+/// How a store proves who it is. Never shown in text.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub enum Credentials {
+    /// Not at all.
+    #[default]
+    None,
+    /// A user and a password.
+    UserPassword(String, String),
+    /// A token.
+    Token(String),
+    /// The seed of an nkey.
+    NKey(String),
+    /// A user's JWT and the seed of its nkey.
+    Jwt(String, String),
+    /// A `.creds` file.
+    File(PathBuf),
+    /// The text of a `.creds` file.
+    Text(String),
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::UserPassword(..) => "UserPassword(..)",
+            Self::Token(_) => "Token(..)",
+            Self::NKey(_) => "NKey(..)",
+            Self::Jwt(..) => "Jwt(..)",
+            Self::File(_) => "File(..)",
+            Self::Text(_) => "Text(..)",
+        })
+    }
+}
+
+/// TLS, as far as it differs from what the URL asks for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tls {
+    pub(crate) required: bool,
+    pub(crate) first: bool,
+    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) ca_text: Option<String>,
+    pub(crate) certificate: Option<(PathBuf, PathBuf)>,
+}
+
+/// Settings of a [`Nats`] store.
+///
+/// ```no_run
+/// # let runtime = tokio::runtime::Runtime::new().unwrap();
+/// # runtime.block_on(async {
+/// use std::time::Duration;
+/// use store_core::DatabaseConfig;
+/// use store_natsjs::{Credentials, Nats};
+///
+/// let store = Nats::builder()
+///     .servers(["nats://a:4222", "nats://b:4222"])
+///     .credentials(Credentials::UserPassword("app".into(), "secret".into()))
+///     .defaults(DatabaseConfig::new().with_replicas(3))
+///     .timeout(Duration::from_secs(5))
+///     .connect()
+///     .await?;
+/// # Ok::<(), store_core::Error>(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct Builder {
+    pub(crate) servers: Vec<String>,
+    pub(crate) credentials: Credentials,
+    pub(crate) tls: Tls,
+    client: Option<Client>,
+    name: Option<String>,
+    domain: Option<String>,
+    api_prefix: Option<String>,
+    inbox_prefix: Option<String>,
+    timeout: Duration,
+    attempt_timeout: Duration,
+    connect_timeout: Duration,
+    ping_interval: Duration,
+    max_reconnects: Option<usize>,
+    reconnect_delay: Duration,
+    reconnect_delay_max: Duration,
+    ignore_discovered: bool,
+    layout: Layout,
+    layouts: HashMap<Name, Layout>,
+    pub(crate) defaults: DatabaseConfig,
+    auto_create: bool,
+    expired_retention: Duration,
+    databases: Vec<(Name, DatabaseConfig)>,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            servers: Vec::new(),
+            credentials: Credentials::None,
+            tls: Tls::default(),
+            client: None,
+            name: None,
+            domain: None,
+            api_prefix: None,
+            inbox_prefix: None,
+            timeout: Duration::from_secs(10),
+            attempt_timeout: Duration::from_secs(2),
+            connect_timeout: Duration::from_secs(5),
+            ping_interval: Duration::from_secs(10),
+            max_reconnects: None,
+            reconnect_delay: Duration::from_millis(10),
+            reconnect_delay_max: Duration::from_secs(1),
+            ignore_discovered: false,
+            layout: Layout::Native,
+            layouts: HashMap::new(),
+            defaults: DatabaseConfig::default(),
+            auto_create: true,
+            expired_retention: Duration::from_secs(600),
+            databases: Vec::new(),
+        }
+    }
+}
+
+macro_rules! setters {
+    ($($(#[$doc:meta])* $name:ident($field:ident: $type:ty)),* $(,)?) => {$(
+        $(#[$doc])*
+        pub fn $name(mut self, $field: $type) -> Self {
+            self.$field = $field.into();
+            self
+        }
+    )*};
+}
+
+impl Builder {
+    setters! {
+        /// How to prove who we are. Default: not at all.
+        credentials(credentials: Credentials),
+        /// The connection's name, for people who look at the server.
+        name(name: String),
+        /// The JetStream domain.
+        domain(domain: String),
+        /// What JetStream's API is called here, where it is imported from another account. Default `$JS.API`.
+        api_prefix(api_prefix: String),
+        /// Where answers go, for credentials that may not subscribe to `_INBOX.>`.
+        inbox_prefix(inbox_prefix: String),
+        /// How long a call may take in all. Default 10 s.
+        timeout(timeout: Duration),
+        /// How long one try of a request may take before it is repeated. Default 2 s.
+        attempt_timeout(attempt_timeout: Duration),
+        /// How long connecting to one server may take. Default 5 s.
+        connect_timeout(connect_timeout: Duration),
+        /// How often the connection is tried when nothing else is sent. Default 10 s.
+        ping_interval(ping_interval: Duration),
+        /// How often to try to reconnect before giving up. Default: always.
+        max_reconnects(max_reconnects: usize),
+        /// The first wait before reconnecting; it doubles. Default 10 ms.
+        reconnect_delay(reconnect_delay: Duration),
+        /// The longest wait before reconnecting. Default 1 s.
+        reconnect_delay_max(reconnect_delay_max: Duration),
+        /// Whether to keep to the servers that were named, and not to use those that they tell about.
+        ignore_discovered_servers(ignore_discovered: bool),
+        /// The layout of databases. Default [`Layout::Native`].
+        layout(layout: Layout),
+        /// The configuration of databases that a write creates.
+        defaults(defaults: DatabaseConfig),
+        /// How long the server keeps what has expired, so that a watch that resumes within half of this learns of it. Longer than
+        /// clocks may differ. Default 10 min.
+        expired_retention(expired_retention: Duration),
+        /// Whether a write creates its database. Default yes.
+        auto_create(auto_create: bool),
+    }
+
+    /// The servers: `nats://host:port`, `tls://host:port` or `host:port`; several URLs, or several hosts in one with commas. User
+    /// and password, or a token, in a URL count as credentials.
+    pub fn servers(mut self, servers: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.servers = servers.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Uses a connection that is there already; nothing about connecting then counts, and closing the store leaves it open. What
+    /// the credentials do not allow shows as a timeout, since only the connection's own events tell.
+    pub fn client(mut self, client: Client) -> Self {
+        self.client = Some(client);
+        self
+    }
+
+    /// Insists on TLS.
+    pub fn require_tls(mut self, required: bool) -> Self {
+        self.tls.required = required;
+        self
+    }
+
+    /// Begins with the TLS handshake, before the server says anything.
+    pub fn tls_first(mut self, first: bool) -> Self {
+        self.tls.first = first;
+        self
+    }
+
+    /// The authorities that the server's certificate may come from, as a PEM file.
+    pub fn tls_ca_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.tls.ca_file = Some(file.into());
+        self
+    }
+
+    /// The authorities that the server's certificate may come from, as PEM text; no other then counts.
+    pub fn tls_ca_text(mut self, text: impl Into<String>) -> Self {
+        self.tls.ca_text = Some(text.into());
+        self
+    }
+
+    /// The client's own certificate and key, as PEM files.
+    pub fn tls_certificate(
+        mut self,
+        certificate: impl Into<PathBuf>,
+        key: impl Into<PathBuf>,
+    ) -> Self {
+        self.tls.certificate = Some((certificate.into(), key.into()));
+        self
+    }
+
+    /// The layout of one database, where it differs from [`layout`](Self::layout).
+    pub fn layout_of(mut self, database: Name, layout: Layout) -> Self {
+        self.layouts.insert(database, layout);
+        self
+    }
+
+    /// Creates a database when the store connects, if it does not exist.
+    pub fn database(mut self, name: Name, config: DatabaseConfig) -> Self {
+        self.databases.push((name, config));
+        self
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    /// `Config` for settings that cannot be used, `Unauthenticated`, `Unavailable` when no server answers or JetStream is off.
+    pub async fn connect(mut self) -> Result<Nats> {
+        if self.timeout.is_zero() || self.attempt_timeout.is_zero() {
+            return Err(Error::config("a timeout must be longer than zero"));
+        }
+        let refusals = Refusals::default();
+        let owned = self.client.is_none();
+        let client = match self.client.take() {
+            Some(client) => client,
+            None => self.dial(refusals.clone()).await?,
+        };
+        Server::new(&client.server_info())?;
+        let prefix = match (&self.api_prefix, &self.domain) {
+            (Some(_), Some(_)) => {
+                return Err(Error::config("set either the domain or the API prefix, not both"));
+            }
+            (Some(prefix), None) => prefix.trim_end_matches('.').to_owned(),
+            (None, Some(domain)) => format!("$JS.{domain}.API"),
+            (None, None) => "$JS.API".to_owned(),
+        };
+        let bad = |c: char| c.is_whitespace() || matches!(c, '*' | '>');
+        if prefix.is_empty() || prefix.contains(bad) || prefix.split('.').any(str::is_empty) {
+            return Err(Error::config("the domain or API prefix is no subject"));
+        }
+        let mux = Mux::start(client, refusals).await.map_err(|f| f.into_error(false))?;
+        let rules = Rules {
+            layout: self.layout,
+            layouts: self.layouts,
+            on_demand: self.auto_create.then_some(self.defaults),
+            expired_retention: self.expired_retention,
+            timeouts: Timeouts { request: self.timeout, attempt: self.attempt_timeout },
+        };
+        let shared = Shared::new(Js::new(mux, &prefix), rules, owned);
+        let store = Nats(std::sync::Arc::new(shared));
+        store.check_jetstream().await?;
+        for (name, config) in &self.databases {
+            match store.0.create_database(name, config).await {
+                // It is there; that it differs is for an update to say.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                done => done?,
+            }
+        }
+        Ok(store)
+    }
+
+    async fn dial(&mut self, refusals: Refusals) -> Result<Client> {
+        let (addresses, from_url) = addresses(&self.servers)?;
+        if let Credentials::None = self.credentials {
+            self.credentials = from_url;
+        }
+        let (first, most) = (self.reconnect_delay, self.reconnect_delay_max);
+        let mut options = self
+            .authenticated()
+            .await?
+            .connection_timeout(self.connect_timeout)
+            .ping_interval(self.ping_interval)
+            .max_reconnects(self.max_reconnects)
+            .reconnect_delay_callback(move |attempt| {
+                let doubled = first.saturating_mul(1 << attempt.saturating_sub(1).min(16));
+                doubled.min(most)
+            })
+            .request_timeout(Some(self.attempt_timeout))
+            // A listing comes in one go; what does not fit here would be lost and asked for again.
+            .subscription_capacity(1 << 18)
+            .client_capacity(4096)
+            .event_callback(move |event| {
+                let refusals = refusals.clone();
+                async move { on_event(&event, &refusals) }
+            });
+        if let Some(name) = &self.name {
+            options = options.name(name);
+        }
+        if let Some(prefix) = &self.inbox_prefix {
+            options = options.custom_inbox_prefix(prefix);
+        }
+        if self.ignore_discovered {
+            options = options.ignore_discovered_servers();
+        }
+        options = self.tls.apply(options)?;
+        options.connect(addresses).await.map_err(connect_error)
+    }
+
+    async fn authenticated(&self) -> Result<ConnectOptions> {
+        let options = ConnectOptions::new();
+        let unreadable =
+            |e: std::io::Error| Error::config("the credentials cannot be read").with_source(e);
+        match &self.credentials {
+            Credentials::None => Ok(options),
+            Credentials::UserPassword(user, password) => {
+                Ok(options.user_and_password(user.clone(), password.clone()))
+            }
+            Credentials::Token(token) => Ok(options.token(token.clone())),
+            Credentials::NKey(seed) => Ok(options.nkey(seed.clone())),
+            Credentials::Jwt(jwt, seed) => {
+                options.credentials(&creds(jwt, seed)).map_err(unreadable)
+            }
+            Credentials::File(path) => options.credentials_file(path).await.map_err(unreadable),
+            Credentials::Text(text) => options.credentials(text).map_err(unreadable),
+        }
+    }
+}
+
+/// JWT and seed as a `.creds` file has them.
+fn creds(jwt: &str, seed: &str) -> String {
+    format!(
+        "-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n\
+         -----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
+    )
+}
+
+impl Tls {
+    fn apply(&self, mut options: ConnectOptions) -> Result<ConnectOptions> {
+        if self.required {
+            options = options.require_tls(true);
+        }
+        if self.first {
+            options = options.tls_first();
+        }
+        if let Some(text) = &self.ca_text {
+            if self.ca_file.is_some() {
+                return Err(Error::config(
+                    "give the TLS authorities as a file or as text, not both",
+                ));
+            }
+            return Ok(options.tls_client_config(self.own_config(text)?));
+        }
+        if let Some(file) = &self.ca_file {
+            options = options.add_root_certificates(file.clone());
+        }
+        if let Some((certificate, key)) = &self.certificate {
+            options = options.add_client_certificate(certificate.clone(), key.clone());
+        }
+        Ok(options)
+    }
+
+    fn own_config(&self, ca: &str) -> Result<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(ca.as_bytes()) {
+            let certificate =
+                certificate.map_err(|e| bad("the TLS authorities are no PEM text", e))?;
+            roots.add(certificate).map_err(|e| bad("a TLS authority cannot be used", e))?;
+        }
+        if roots.is_empty() {
+            return Err(Error::config("the TLS authorities hold no certificate"));
+        }
+        let config = ClientConfig::builder().with_root_certificates(roots);
+        let Some((certificate, key)) = &self.certificate else {
+            return Ok(config.with_no_client_auth());
+        };
+        let chain = CertificateDer::pem_file_iter(certificate)
+            .and_then(Iterator::collect)
+            .map_err(|e| bad("the client's certificate cannot be read", e))?;
+        let key = PrivateKeyDer::from_pem_file(key)
+            .map_err(|e| bad("the key of the client's certificate cannot be read", e))?;
+        config
+            .with_client_auth_cert(chain, key)
+            .map_err(|e| bad("the client's certificate and key do not fit", e))
+    }
+}
+
+fn bad(what: &'static str, why: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::config(what).with_source(why)
+}
+
+/// The addresses, without credentials, and the credentials that were in them.
+fn addresses(servers: &[String]) -> Result<(Vec<async_nats::ServerAddr>, Credentials)> {
+    let mut found = Credentials::None;
+    let mut addresses = Vec::new();
+    let bad = || {
+        Error::config(
+            "a server is written nats://host:port or tls://host:port, with commas between several",
+        )
+    };
+    let texts: Vec<&str> =
+        if servers.is_empty() { vec!["127.0.0.1"] } else { servers.iter().map(|s| &**s).collect() };
+    for text in texts {
+        let (scheme, rest) = text.trim().split_once("://").unwrap_or(("nats", text.trim()));
+        let rest = rest.trim_end_matches('/');
+        let (user, hosts) = match rest.rsplit_once('@') {
+            Some((user, hosts)) => (Some(user), hosts),
+            None => (None, rest),
+        };
+        if let Some(user) = user {
+            let decode = |text: &str| percent_decode(text).ok_or_else(bad);
+            found = match user.split_once(':') {
+                Some((user, password)) => {
+                    Credentials::UserPassword(decode(user)?, decode(password)?)
+                }
+                None => Credentials::Token(decode(user)?),
+            };
+        }
+        for host in hosts.split(',') {
+            let address = format!("{scheme}://{}", host.trim());
+            addresses.push(address.parse().map_err(|_| bad())?);
+        }
+    }
+    Ok((addresses, found))
+}
+
+fn percent_decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let digit = |byte: u8| char::from(byte).to_digit(16);
+            let (high, low) = (digit(rest.next()?)?, digit(rest.next()?)?);
+            bytes.push((high * 16 + low) as u8);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn on_event(event: &Event, refusals: &Refusals) {
+    match event {
+        Event::ServerError(error) => {
+            refusals.note(&error.to_string());
+            tracing::warn!(%error, "the NATS server reports an error");
+        }
+        Event::Connected | Event::Draining | Event::Closed => tracing::debug!(%event, "NATS"),
+        other => tracing::warn!(event = %other, "NATS"),
+    }
+}
+
+fn connect_error(error: async_nats::ConnectError) -> Error {
+    use async_nats::ConnectErrorKind as Kind;
+    let (kind, message) = match error.kind() {
+        Kind::AuthorizationViolation => {
+            (ErrorKind::Unauthenticated, "the server does not accept the credentials")
+        }
+        Kind::Authentication => {
+            (ErrorKind::Unauthenticated, "the credentials cannot be used to sign in")
+        }
+        Kind::ServerParse => (ErrorKind::Config, "a server's address cannot be read"),
+        Kind::Tls => (ErrorKind::Unavailable, "TLS with the server failed"),
+        Kind::Dns => (ErrorKind::Unavailable, "the server's name cannot be resolved"),
+        Kind::TimedOut => (ErrorKind::Timeout, "no server answered in time"),
+        _ => (ErrorKind::Unavailable, "no server can be reached"),
+    };
+    Error::new(kind, message).with_source(error)
+}
+
+impl Nats {
+    /// Whether there is JetStream, as far as these credentials may ask.
+    async fn check_jetstream(&self) -> Result<()> {
+        let mut deadline = self.0.deadline();
+        deadline.at = deadline.at.min(tokio::time::Instant::now() + Duration::from_secs(3));
+        let off = || {
+            Error::new(
+                ErrorKind::Unavailable,
+                "JetStream is not enabled on the server or for this account, or the domain or API prefix is wrong",
+            )
+        };
+        match self.0.js.api("INFO", &Json::Null, deadline).await {
+            Err(Fault::NoResponders) => Err(off()),
+            Err(fault) if fault.is_api(10_039) || fault.is_api(10_076) => Err(off()),
+            // Not everybody may ask for this.
+            Err(Fault::Denied | Fault::Timeout) | Ok(_) => Ok(()),
+            Err(fault) => Err(fault.into_error(false)),
+        }
+    }
+}
+
+impl fmt::Debug for Builder {
+    /// Shows no credentials and no address.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("servers", &self.servers.len())
+            .field("credentials", &self.credentials)
+            .field("layout", &self.layout)
+            .field("auto_create", &self.auto_create)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_hold_hosts_and_perhaps_credentials() {
+        let list = |text: &str| addresses(&[text.to_owned()]);
+        let (found, credentials) = list("nats://u%40:p@a:1,b:2").unwrap();
+        assert_eq!(found.len(), 2);
+        assert!(matches!(credentials, Credentials::UserPassword(u, p) if u == "u@" && p == "p"));
+        let (found, credentials) = list("tls://token@a").unwrap();
+        assert!(found[0].tls_required());
+        assert!(matches!(credentials, Credentials::Token(t) if t == "token"));
+        assert!(list("nats://u%zz@a").is_err());
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let builder = Builder::default()
+            .servers(["nats://user:hidden@host"])
+            .credentials(Credentials::Token("hidden".into()));
+        assert!(!format!("{builder:?}").contains("hidden"));
+    }
+}

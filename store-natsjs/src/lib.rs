@@ -1,0 +1,54 @@
+//! The NATS JetStream driver: a database is a key-value bucket, the stream `KV_<database>`.
+//!
+//! [`Nats`] implements [`store_core::Store`] and [`StoreAdmin`](store_core::StoreAdmin). Open one by URL through [`driver()`], or
+//! with [`Nats::builder`]. [`Layout`] says how records are written: `Native` has every feature; the others share a bucket with
+//! Go-Micro's store or with plain key-value clients.
+//!
+//! What a bucket holds, what works on which server, and every option are in `docs/nats.md`.
+//!
+//! async-nats carries the connection, requests and subscriptions; the key-value protocol is here:
+//!
+//! | module | one idea |
+//! |---|---|
+//! | `wire` | requests over one reply subscription, JetStream's API, stored messages, ordered consumers |
+//! | `keys`, `layout`, `envelope` | how a record is written |
+//! | `settings`, `server` | what a bucket is like, and what a server can do |
+//! | `shared`, `table` | buckets as they are known, and one call on one of them |
+//! | `acked` | reading back one's own writes from copies that are behind |
+//! | `write`, `reaper` | writes, deletes and ends that survive a crash |
+//! | `bucket` | what a key-value client can do beyond the contract |
+//! | `counter`, `many`, `list`, `watch`, `admin` | the calls that are more than one message |
+
+mod acked;
+mod admin;
+mod base32;
+mod bucket;
+mod builder;
+mod counter;
+mod driver;
+mod envelope;
+mod keys;
+mod layout;
+mod list;
+mod many;
+mod reaper;
+mod server;
+mod settings;
+mod shared;
+mod store;
+mod table;
+mod watch;
+mod wire;
+mod write;
+
+pub use bucket::{Bucket, Entry, Operation};
+pub use builder::{Builder, Credentials};
+pub use driver::driver;
+pub use layout::Layout;
+pub use store::Nats;
+
+#[doc(no_inline)]
+pub use async_nats;
+
+/// The driver's name in errors.
+pub const DRIVER: &str = "nats";

@@ -1,0 +1,333 @@
+//! What all clones of a store share: the connection, its buckets, and how they are opened.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::BuildHasher as _;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use futures_util::stream::{self, StreamExt as _};
+use parking_lot::{Mutex, RwLock};
+use serde_json::Value as Json;
+use store_core::{
+    Clock as _, DatabaseConfig, Error, ErrorKind, Name, Result, SystemClock, Timestamp,
+};
+use tokio::sync::Notify;
+
+use crate::acked::Acked;
+use crate::counter::Counters;
+use crate::layout::Layout;
+use crate::reaper::Reaper;
+use crate::server::Server;
+use crate::settings::{self, Known};
+use crate::watch::Slot;
+use crate::wire::api::Js;
+use crate::wire::fault::Fault;
+use crate::wire::feed::Timeouts;
+use crate::wire::mux::Deadline;
+
+/// How long what is known of a bucket's configuration is taken as it is.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// Watches that are opened at a time.
+const WATCHES: usize = 32;
+
+/// How a store treats its databases.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    pub(crate) layout: Layout,
+    /// Databases of another layout.
+    pub(crate) layouts: HashMap<Name, Layout>,
+    /// How databases are made that a write asks for; `None` if they are not.
+    pub(crate) on_demand: Option<DatabaseConfig>,
+    pub(crate) timeouts: Timeouts,
+    /// How much longer than a record lives the server keeps its message.
+    pub(crate) expired_retention: Duration,
+}
+
+impl Rules {
+    pub(crate) fn layout_of(&self, name: &Name) -> Layout {
+        self.layouts.get(name).copied().unwrap_or(self.layout)
+    }
+}
+
+pub(crate) struct Shared {
+    pub(crate) js: Js,
+    pub(crate) rules: Rules,
+    /// Whether the connection is our own, to be drained at the end.
+    pub(crate) owned: bool,
+    pub(crate) reaper: Reaper,
+    buckets: RwLock<HashMap<Name, Arc<Bucket>>>,
+    closed: AtomicBool,
+    pub(crate) closing: Notify,
+    writes: AtomicU64,
+    /// Begins the ids of this store's writes.
+    id: String,
+}
+
+impl Shared {
+    pub(crate) fn new(js: Js, rules: Rules, owned: bool) -> Self {
+        let random = foldhash::fast::RandomState::default();
+        let id = format!("{:x}-", random.hash_one(Instant::now()));
+        Self {
+            js,
+            rules,
+            owned,
+            reaper: Reaper::default(),
+            buckets: RwLock::default(),
+            closed: AtomicBool::new(false),
+            closing: Notify::new(),
+            writes: AtomicU64::new(0),
+            id,
+        }
+    }
+
+    #[expect(clippy::unused_self, reason = "the one place that knows the time")]
+    pub(crate) fn now(&self) -> Timestamp {
+        SystemClock.now()
+    }
+
+    pub(crate) fn deadline(&self) -> Deadline {
+        self.rules.timeouts.deadline()
+    }
+
+    pub(crate) fn server(&self) -> Result<Server> {
+        Server::new(&self.js.mux.client().server_info())
+    }
+
+    /// An id that no other write has.
+    pub(crate) fn write_id(&self) -> String {
+        let number = self.writes.fetch_add(1, Ordering::Relaxed);
+        format!("{}{number:x}", self.id)
+    }
+
+    pub(crate) fn open(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::new(ErrorKind::Closed, "the store was closed"));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// `true` the first time.
+    pub(crate) fn close(&self) -> bool {
+        let first = !self.closed.swap(true, Ordering::AcqRel);
+        if first {
+            self.closing.notify_waiters();
+        }
+        first
+    }
+
+    pub(crate) fn bucket(&self, name: &Name) -> Arc<Bucket> {
+        if let Some(bucket) = self.buckets.read().get(name) {
+            return Arc::clone(bucket);
+        }
+        let mut buckets = self.buckets.write();
+        // Names that were only asked for do not pile up.
+        if buckets.len() >= 1024 {
+            buckets.retain(|_, bucket| Arc::strong_count(bucket) > 1 || bucket.peek().is_some());
+        }
+        Arc::clone(buckets.entry(name.clone()).or_insert_with(|| Arc::new(Bucket::new(name))))
+    }
+
+    /// What is known of a bucket; `None` when there is none.
+    pub(crate) async fn known(
+        &self,
+        bucket: &Bucket,
+        deadline: Deadline,
+    ) -> Result<Option<Arc<Known>>> {
+        if let Some((known, since)) = bucket.peek() {
+            if since.elapsed() < FRESH {
+                return Ok(Some(known));
+            }
+            // One caller looks again, the others go on with what is known.
+            let Ok(_turn) = bucket.looking.try_lock() else {
+                return Ok(Some(known));
+            };
+            let quick = Deadline {
+                at: deadline.at.min(tokio::time::Instant::now() + Duration::from_millis(250)),
+                ..deadline
+            };
+            return match self.look(bucket, quick).await {
+                Err(error) if error.kind().is_transient() => {
+                    bucket.touch();
+                    Ok(Some(known))
+                }
+                done => done,
+            };
+        }
+        let _turn = bucket.looking.lock().await;
+        match bucket.peek() {
+            Some((known, _)) => Ok(Some(known)),
+            None => self.look(bucket, deadline).await,
+        }
+    }
+
+    /// Asks the server.
+    pub(crate) async fn look(
+        &self,
+        bucket: &Bucket,
+        deadline: Deadline,
+    ) -> Result<Option<Arc<Known>>> {
+        let info = self.js.stream_info(&bucket.stream, &Json::Null, deadline).await;
+        let info = info.map_err(|fault| no_jetstream(fault, false))?;
+        let known = match &info {
+            None => None,
+            Some(info) => {
+                let layout = self.rules.layout_of(&bucket.name);
+                Some(Arc::new(Known::read(info, layout, &self.server()?)?))
+            }
+        };
+        bucket.learn(known.clone());
+        Ok(known)
+    }
+
+    /// What is known of a bucket that is made if there is none.
+    pub(crate) async fn known_or_made(
+        &self,
+        bucket: &Bucket,
+        deadline: Deadline,
+    ) -> Result<Arc<Known>> {
+        if let Some(known) = self.known(bucket, deadline).await? {
+            return Ok(known);
+        }
+        let Some(config) = &self.rules.on_demand else {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                "there is no such database, and this store does not create one by a write (auto_create)",
+            ));
+        };
+        match self.create(bucket, config, deadline).await {
+            // Somebody else was first, with a configuration of his own.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            done => done?,
+        }
+        let known = self.look(bucket, deadline).await?;
+        known.ok_or_else(|| Error::new(ErrorKind::NotFound, "the database was deleted again"))
+    }
+
+    pub(crate) async fn create(
+        &self,
+        bucket: &Bucket,
+        config: &DatabaseConfig,
+        deadline: Deadline,
+    ) -> Result<()> {
+        let layout = self.rules.layout_of(&bucket.name);
+        let stream =
+            settings::stream_config(bucket.name.as_str(), layout, config, &self.server()?)?;
+        let rest = format!("STREAM.CREATE.{}", bucket.stream);
+        match self.js.api(&rest, &stream, deadline).await {
+            Ok(info) => {
+                let known = Known::read(&info, layout, &self.server()?)?;
+                bucket.learn(Some(Arc::new(known)));
+                // Before anything is written, so that a watch that waits for the bucket misses nothing of it.
+                let slots = std::mem::take(&mut *bucket.expecting.lock());
+                stream::iter(slots.iter().filter_map(Weak::upgrade))
+                    .for_each_concurrent(WATCHES, |slot| async move {
+                        slot.open(&self.js, self.rules.timeouts).await;
+                    })
+                    .await;
+                Ok(())
+            }
+            // In use with another configuration, by name or by subjects.
+            Err(Fault::Api { err_code: 10_058 | 10_065, .. }) => Err(Error::new(
+                ErrorKind::AlreadyExists,
+                "the database exists with another configuration; update it instead",
+            )),
+            Err(fault) => Err(no_jetstream(fault, true)),
+        }
+    }
+
+    /// After nobody answered for a bucket: whether it is really gone.
+    pub(crate) async fn is_gone(&self, bucket: &Bucket, deadline: Deadline) -> bool {
+        let quick = Deadline {
+            at: deadline.at.min(tokio::time::Instant::now() + Duration::from_secs(1)),
+            ..deadline
+        };
+        let info = self.js.stream_info(&bucket.stream, &Json::Null, quick).await;
+        let gone = matches!(info, Ok(None));
+        if gone {
+            bucket.learn(None);
+        }
+        gone
+    }
+}
+
+/// Where even the API does not answer, JetStream is off or out of reach.
+fn no_jetstream(fault: Fault, changes: bool) -> Error {
+    fault.into_error(changes)
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Shared({} buckets)", self.buckets.read().len())
+    }
+}
+
+/// A bucket that exists or once did.
+pub(crate) struct Bucket {
+    pub(crate) name: Name,
+    /// `KV_<name>`.
+    pub(crate) stream: String,
+    /// `$KV.<name>.`, before all subjects.
+    pub(crate) prefix: String,
+    pub(crate) acked: Acked,
+    pub(crate) counters: Counters,
+    /// Watches that wait for the bucket.
+    pub(crate) expecting: Mutex<Vec<Weak<Slot>>>,
+    known: Mutex<Option<(Arc<Known>, Instant)>>,
+    looking: tokio::sync::Mutex<()>,
+}
+
+impl Bucket {
+    fn new(name: &Name) -> Self {
+        Self {
+            name: name.clone(),
+            stream: format!("KV_{name}"),
+            prefix: format!("$KV.{name}."),
+            acked: Acked::default(),
+            counters: Counters::default(),
+            expecting: Mutex::default(),
+            known: Mutex::default(),
+            looking: tokio::sync::Mutex::default(),
+        }
+    }
+
+    pub(crate) fn peek(&self) -> Option<(Arc<Known>, Instant)> {
+        self.known.lock().clone()
+    }
+
+    fn touch(&self) {
+        if let Some((_, since)) = &mut *self.known.lock() {
+            *since = Instant::now();
+        }
+    }
+
+    pub(crate) fn learn(&self, known: Option<Arc<Known>>) {
+        let mut held = self.known.lock();
+        let before = held.as_ref().map(|(known, _)| known.created);
+        if before.is_some() && before != known.as_ref().map(|known| known.created) {
+            self.acked.clear();
+        }
+        *held = known.map(|known| (known, Instant::now()));
+    }
+
+    /// The tokens of a subject of this bucket.
+    pub(crate) fn tokens<'a>(&self, subject: &'a str) -> &'a str {
+        subject.strip_prefix(&*self.prefix).unwrap_or_default()
+    }
+
+    pub(crate) fn subject(&self, tokens: &str) -> String {
+        [&self.prefix, tokens].concat()
+    }
+}
+
+impl fmt::Debug for Bucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Bucket({})", self.name)
+    }
+}

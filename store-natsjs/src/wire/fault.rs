@@ -1,0 +1,109 @@
+//! Why a request came to nothing.
+
+use store_core::{Error, ErrorKind};
+
+/// The stream does not exist.
+pub(crate) const STREAM_NOT_FOUND: u64 = 10_059;
+/// There is no message in the stream that was asked for.
+pub(crate) const NO_MESSAGE: u64 = 10_037;
+/// The subject's last sequence is another than expected: two codes, by server version and path.
+const WRONG_LAST: [u64; 2] = [10_071, 10_164];
+
+/// Why a request came to nothing.
+#[derive(Clone, Debug)]
+pub(crate) enum Fault {
+    /// No answer in time: it may have been done.
+    Timeout,
+    /// The connection was lost before the answer came: it may have been done.
+    Lost,
+    /// There is no connection; nothing was sent.
+    Disconnected,
+    /// Nobody serves this subject: no such stream, no leader, no JetStream.
+    NoResponders,
+    /// The server refused the subject to these credentials.
+    Denied,
+    /// Over the server's `max_payload`; nothing was sent.
+    TooLarge,
+    /// The client was closed.
+    Closed,
+    /// JetStream answered with an error.
+    Api { code: u64, err_code: u64, description: String },
+    /// An answer that makes no sense.
+    Garbage(String),
+}
+
+impl Fault {
+    /// Whether the request may have had its effect.
+    pub(crate) fn is_unknown(&self) -> bool {
+        matches!(self, Self::Timeout | Self::Lost)
+    }
+
+    /// Whether the same request may succeed a little later.
+    pub(crate) fn passes(&self) -> bool {
+        match self {
+            Self::Timeout | Self::Lost | Self::Disconnected | Self::NoResponders => true,
+            // 10008: system temporarily unavailable. 10077 is also a 503 but says that the stream is full.
+            Self::Api { code, err_code, .. } => *code == 503 && *err_code != 10_077,
+            _ => false,
+        }
+    }
+
+    pub(crate) fn is_api(&self, wanted: u64) -> bool {
+        matches!(self, Self::Api { err_code, .. } if *err_code == wanted)
+    }
+
+    /// Whether an expected sequence did not match.
+    pub(crate) fn is_wrong_sequence(&self) -> bool {
+        matches!(self, Self::Api { err_code, .. } if WRONG_LAST.contains(err_code))
+    }
+
+    /// The error for a caller. `changes` says whether the request would have changed something.
+    pub(crate) fn into_error(self, changes: bool) -> Error {
+        let unknown = self.is_unknown() && changes;
+        let error = match self {
+            Self::Timeout => Error::new(ErrorKind::Timeout, "no answer from the server in time"),
+            Self::Lost => {
+                Error::new(ErrorKind::Unavailable, "the connection was lost before the answer came")
+            }
+            Self::Disconnected => Error::new(ErrorKind::Unavailable, "no connection to a server"),
+            Self::NoResponders => Error::new(
+                ErrorKind::Unavailable,
+                "JetStream does not answer: the stream has no leader now, or JetStream is not enabled",
+            ),
+            Self::Denied => Error::new(
+                ErrorKind::PermissionDenied,
+                "the server refuses the subject to these credentials",
+            ),
+            Self::TooLarge => Error::too_large(
+                "larger than the server's max_payload with key, metadata and headers",
+            ),
+            Self::Closed => Error::new(ErrorKind::Closed, "the connection was closed"),
+            Self::Api { code, err_code, description } => api_error(code, err_code, &description),
+            Self::Garbage(what) => Error::new(ErrorKind::Internal, what),
+        };
+        if unknown { error.outcome_unknown() } else { error }
+    }
+}
+
+fn api_error(code: u64, err_code: u64, description: &str) -> Error {
+    let text = |what: &str| format!("{what}: {description} ({err_code})");
+    match err_code {
+        STREAM_NOT_FOUND => Error::new(ErrorKind::NotFound, "there is no such bucket"),
+        10_039 | 10_076 => Error::new(
+            ErrorKind::Unavailable,
+            text("JetStream is not enabled for this account or server"),
+        ),
+        10_054 => Error::too_large("larger than the bucket's largest value (max_msg_size)"),
+        10_077 | 10_023 | 10_028 | 10_047 => {
+            Error::new(ErrorKind::Full, text("the bucket or the account is full"))
+        }
+        10_199 => Error::too_large("an atomic batch has at most 1000 records on this server"),
+        10_052 | 10_053 | 10_025 => Error::invalid(text("the server refuses this configuration")),
+        10_166 => Error::unsupported(text("the bucket does not allow a time to live per message")),
+        10_174 => Error::unsupported(text("the bucket does not allow atomic batches")),
+        10_074 => Error::invalid(text("not so many replicas on this server")),
+        10_176 => Error::new(ErrorKind::RateLimited, text("the batch was not taken")),
+        _ if code == 503 => Error::new(ErrorKind::Unavailable, text("the server is busy")),
+        _ => Error::new(ErrorKind::Internal, text("JetStream refused")),
+    }
+}

@@ -1,0 +1,324 @@
+//! An ordered consumer: what a stream holds for some subjects, then what comes, in order, without gap or duplicate.
+//!
+//! It is push based, lives in the server's memory, and is deleted with the feed. What got lost on the way shows as a gap in the
+//! consumer's own numbers or as missing heartbeats; then another consumer goes on after the last message that arrived.
+
+use std::time::Duration;
+
+use async_nats::{Client, Message, StatusCode, Subscriber};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use serde_json::{Value as Json, json};
+use tokio::time::{Instant, timeout_at};
+
+use crate::wire::api::Js;
+use crate::wire::fault::Fault;
+use crate::wire::mux::Deadline;
+use crate::wire::stored::{Stored, nanos};
+
+/// Where a feed begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// With the newest message of each subject.
+    Latest,
+    /// With this sequence.
+    At(u64),
+    /// With what comes.
+    New,
+}
+
+/// What a feed is about.
+#[derive(Clone, Debug)]
+pub(crate) struct Topic {
+    pub(crate) stream: String,
+    pub(crate) filters: Vec<String>,
+    pub(crate) headers_only: bool,
+    /// How often the server gives a sign of life.
+    pub(crate) heartbeat: Duration,
+}
+
+/// How long one request of a feed may take, and one try of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timeouts {
+    pub(crate) request: Duration,
+    pub(crate) attempt: Duration,
+}
+
+impl Timeouts {
+    pub(crate) fn deadline(&self) -> Deadline {
+        Deadline { at: Instant::now() + self.request, attempt: self.attempt }
+    }
+}
+
+/// What a feed brings.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// A message.
+    Message(Stored),
+    /// All that was there when the feed began has come; the stream's last sequence then.
+    CaughtUp(u64),
+    /// The stream is another one, or went back: the feed begins again with the newest of each subject.
+    Lost,
+}
+
+/// See the [module](self).
+pub(crate) struct Feed {
+    js: Js,
+    topic: Topic,
+    timeouts: Timeouts,
+    line: Option<Line>,
+    /// Where the next line begins.
+    begin: Begin,
+    /// When the stream was created, in nanoseconds: its identity.
+    created: Option<u64>,
+    /// The highest sequence seen.
+    last: u64,
+    /// The last sequence of the stream when the feed began, until it has come so far.
+    goal: Option<u64>,
+    told: bool,
+    failures: u32,
+}
+
+/// One consumer and its subscription.
+struct Line {
+    subscriber: Subscriber,
+    client: Client,
+    delete: String,
+    /// The request that tells how far the consumer is.
+    info: String,
+    /// The number of the next delivery.
+    next: u64,
+    alive: Instant,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        // The server would also notice by itself, after a while.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let (client, subject) = (self.client.clone(), std::mem::take(&mut self.delete));
+            runtime.spawn(async move {
+                let _ = client.publish(subject, Bytes::new()).await;
+            });
+        }
+    }
+}
+
+impl Feed {
+    /// A feed whose consumer exists.
+    pub(crate) async fn open(
+        js: Js,
+        topic: Topic,
+        begin: Begin,
+        timeouts: Timeouts,
+    ) -> Result<Self, Fault> {
+        let mut feed = Self {
+            js,
+            topic,
+            timeouts,
+            line: None,
+            begin,
+            created: None,
+            last: 0,
+            goal: None,
+            told: false,
+            failures: 0,
+        };
+        feed.connect().await?;
+        Ok(feed)
+    }
+
+    /// The stream's last sequence when the feed began, as far as it is known.
+    pub(crate) fn last(&self) -> u64 {
+        self.last.max(self.goal.unwrap_or(0))
+    }
+
+    async fn connect(&mut self) -> Result<(), Fault> {
+        self.line = None;
+        let deadline = self.timeouts.deadline();
+        let client = self.js.mux.client().clone();
+        let inbox = client.new_inbox();
+        let subscriber = client.subscribe(inbox.clone()).await.map_err(|_| Fault::Closed)?;
+        let id = inbox.rsplit('.').next().unwrap_or_default().to_owned();
+        let stream = &self.topic.stream;
+        let request = json!({ "stream_name": stream, "config": self.config(&id, &inbox) });
+        let rest = format!("CONSUMER.CREATE.{stream}.{id}");
+        let line = Line {
+            subscriber,
+            client,
+            delete: self.js.subject(&format!("CONSUMER.DELETE.{stream}.{id}")),
+            info: format!("CONSUMER.INFO.{stream}.{id}"),
+            next: 1,
+            alive: Instant::now(),
+        };
+        let made = match self.js.api(&rest, &request, deadline).await {
+            // An earlier try got through and its answer did not.
+            Err(fault) if fault.is_api(10_148) || fault.is_api(10_013) => Json::Null,
+            done => done?,
+        };
+        // An earlier try may have made it, and all may be on its way already: then nothing is pending, and much is to come.
+        let number = |path: &str| made.pointer(path).and_then(Json::as_u64);
+        let is_empty =
+            number("/num_pending") == Some(0) && number("/delivered/consumer_seq") == Some(0);
+        let info = self.js.stream_info(stream, &Json::Null, deadline).await?;
+        let info = info.ok_or(Fault::Api {
+            code: 404,
+            err_code: super::fault::STREAM_NOT_FOUND,
+            description: "stream not found".into(),
+        })?;
+        let created = info.get("created").and_then(Json::as_str).and_then(nanos).unwrap_or(0);
+        let last = info.pointer("/state/last_seq").and_then(Json::as_u64).unwrap_or(0);
+        let is_other = self.created.is_some_and(|known| known != created);
+        self.created = Some(created);
+        if is_other || last < self.last {
+            // Not what was followed before. The line is dropped: it began in the middle.
+            self.begin = Begin::Latest;
+            self.last = 0;
+            self.told = false;
+            self.goal = None;
+            return Err(Fault::Garbage(LOST.into()));
+        }
+        if !self.told {
+            self.goal = Some(last);
+            if is_empty {
+                self.last = self.last.max(last);
+            }
+        }
+        self.line = Some(line);
+        Ok(())
+    }
+
+    fn config(&self, id: &str, inbox: &str) -> Json {
+        let heartbeat = u64::try_from(self.topic.heartbeat.as_nanos()).unwrap_or(u64::MAX);
+        let mut config = json!({
+            "name": id,
+            "deliver_subject": inbox,
+            "ack_policy": "none",
+            "max_deliver": 1,
+            "replay_policy": "instant",
+            "flow_control": true,
+            "idle_heartbeat": heartbeat,
+            "inactive_threshold": 10_000_000_000_u64,
+            "mem_storage": true,
+            "num_replicas": 1,
+            "headers_only": self.topic.headers_only,
+        });
+        match &self.topic.filters[..] {
+            [one] => config["filter_subject"] = one.as_str().into(),
+            many => config["filter_subjects"] = many.into(),
+        }
+        match self.begin {
+            Begin::Latest => config["deliver_policy"] = "last_per_subject".into(),
+            Begin::New => config["deliver_policy"] = "new".into(),
+            Begin::At(sequence) => {
+                config["deliver_policy"] = "by_start_sequence".into();
+                config["opt_start_seq"] = sequence.max(1).into();
+            }
+        }
+        config
+    }
+
+    /// What comes next. An error of a listing ends it; a watch calls again, and the feed tries to go on.
+    pub(crate) async fn next(&mut self) -> Result<Heard, Fault> {
+        loop {
+            if self.line.is_none() {
+                match self.connect().await {
+                    Ok(()) => self.failures = 0,
+                    Err(Fault::Garbage(what)) if what == LOST => return Ok(Heard::Lost),
+                    Err(fault) => {
+                        self.failures = self.failures.saturating_add(1);
+                        let wait = Duration::from_millis(50 << self.failures.min(5));
+                        tokio::time::sleep(wait).await;
+                        return Err(fault);
+                    }
+                }
+            }
+            if let Some(goal) = self.goal
+                && !self.told
+                && self.last >= goal
+            {
+                self.told = true;
+                self.goal = None;
+                return Ok(Heard::CaughtUp(self.last));
+            }
+            let Some(line) = &mut self.line else { continue };
+            // Three signs of life missed, and the connection is there: the consumer is gone.
+            let until = line.alive + 3 * self.topic.heartbeat;
+            let message = match timeout_at(until, line.subscriber.next()).await {
+                Ok(Some(message)) => message,
+                Ok(None) => {
+                    self.line = None;
+                    return Err(Fault::Closed);
+                }
+                Err(_) => {
+                    self.line = None;
+                    continue;
+                }
+            };
+            line.alive = Instant::now();
+            if message.status.is_some() {
+                if !self.on_status(&message).await {
+                    self.line = None;
+                }
+                continue;
+            }
+            let (stored, delivery) = Stored::from_delivery(message)?;
+            if delivery.consumer != line.next {
+                self.line = None;
+                continue;
+            }
+            line.next += 1;
+            self.last = self.last.max(delivery.stream);
+            self.begin = Begin::At(self.last + 1);
+            if delivery.pending == 0
+                && let Some(goal) = self.goal
+            {
+                // Nothing else matches up to there.
+                self.last = self.last.max(goal);
+            }
+            return Ok(Heard::Message(stored));
+        }
+    }
+
+    /// Answers flow control and looks at heartbeats; `false` when something did not arrive.
+    async fn on_status(&mut self, message: &Message) -> bool {
+        let Some(line) = &mut self.line else { return false };
+        if message.status != Some(StatusCode::IDLE_HEARTBEAT) {
+            // The consumer was deleted, or its leader changed.
+            return false;
+        }
+        if let Some(reply) = &message.reply {
+            let _ = line.client.publish(reply.clone(), Bytes::new()).await;
+            return true;
+        }
+        let header = |name: &str| {
+            let headers = message.headers.as_ref()?;
+            Some(headers.get_last(name)?.as_str().to_owned())
+        };
+        if let Some(stalled) = header("Nats-Consumer-Stalled") {
+            let _ = line.client.publish(stalled, Bytes::new()).await;
+            return true;
+        }
+        let Some(last) = header("Nats-Last-Consumer").and_then(|text| text.parse::<u64>().ok())
+        else {
+            return true;
+        };
+        if last + 1 != line.next {
+            return false;
+        }
+        if let Some(goal) = self.goal {
+            // Idle before the end: what was announced may no longer be there.
+            let (info, next) = (line.info.clone(), line.next);
+            let deadline = self.timeouts.deadline();
+            let Ok(info) = self.js.api(&info, &Json::Null, deadline).await else { return true };
+            let pending = info.get("num_pending").and_then(Json::as_u64);
+            let delivered = info.pointer("/delivered/consumer_seq").and_then(Json::as_u64);
+            if pending == Some(0) && delivered == Some(next - 1) {
+                self.last = self.last.max(goal);
+            }
+        }
+        true
+    }
+}
+
+/// Marks the one failure that is no failure.
+const LOST: &str = "the stream is another one";
