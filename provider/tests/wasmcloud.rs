@@ -599,7 +599,7 @@ async fn help_explains_it() {
     for word in [
         "wasi:keyvalue@0.2.0-draft",
         "enable_bucket_auto_create",
-        "Backends in this build: memory, redis",
+        "Backends in this build: memory, nats, redis",
     ] {
         assert!(text.contains(word), "{word}");
     }

@@ -4,5 +4,8 @@ use store_core::config::Registry;
 
 /// Every driver that is linked.
 pub fn drivers() -> Registry {
-    Registry::new().with(store_memory::driver()).with(store_redis::driver())
+    Registry::new()
+        .with(store_memory::driver())
+        .with(store_natsjs::driver())
+        .with(store_redis::driver())
 }
