@@ -247,7 +247,7 @@ impl Links {
         let pings = join_all(
             places
                 .into_values()
-                .map(async |place| tokio::time::timeout(HEALTH, place.ping()).await),
+                .map(|place| async move { tokio::time::timeout(HEALTH, place.ping()).await }),
         );
         for ping in pings.await {
             match ping {

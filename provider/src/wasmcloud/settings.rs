@@ -352,7 +352,8 @@ fn url(
             value = if name.ends_with("_ms") { format!("{number}ms") } else { number.to_string() };
         }
         let Some(option) = option else { continue };
-        if !driver.options().iter().any(|known| known.name == *option) {
+        let documented = driver.options().iter().any(|known| known.name == *option);
+        if !documented && !COMMON.contains(option) {
             return Err(format!("setting `{name}`: this provider's driver cannot honour it"));
         }
         extra.push((*option, value));
@@ -563,52 +564,11 @@ impl Taken {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use store_core::config::OptionSpec;
-    use store_core::{Result as Opened, StoreAdmin, async_trait};
-
     use super::*;
     use crate::wasmcloud::host::Secret;
 
-    /// A driver with the options of a network driver; only its documentation is asked here.
-    #[derive(Debug)]
-    struct Documented(&'static [&'static str]);
-
-    #[async_trait]
-    impl Driver for Documented {
-        fn name(&self) -> &'static str {
-            self.0[0]
-        }
-
-        fn schemes(&self) -> &'static [&'static str] {
-            self.0
-        }
-
-        fn options(&self) -> &'static [OptionSpec] {
-            const fn text(name: &'static str) -> OptionSpec {
-                OptionSpec::new(name, "text", "")
-            }
-            const {
-                &[
-                    text("layout"),
-                    text("domain"),
-                    text("tls_ca"),
-                    text("tls_ca_file"),
-                    text("jwt"),
-                    text("jwt_seed"),
-                    text("token"),
-                ]
-            }
-        }
-
-        async fn open(&self, _: &StoreUrl, _: &mut Options) -> Opened<Arc<dyn StoreAdmin>> {
-            Ok(Arc::new(store_memory::Memory::new()))
-        }
-    }
-
     fn registry() -> Registry {
-        crate::wasmcloud::drivers().with(Documented(&["nats", "tls"]))
+        crate::wasmcloud::drivers()
     }
 
     fn given(config: &[(&str, &str)], secrets: &[(&str, &str)]) -> Given {
