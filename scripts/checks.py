@@ -44,12 +44,26 @@ def core_without_network(tree: str) -> list[str]:
 
 
 def minimum_rust(metadata: dict) -> list[str]:
-    """Whether every package that the libraries need, for themselves or to build, supports the Rust that they promise."""
+    """Whether every package that a library needs, for itself or to build, supports the Rust that this library promises."""
     packages = {package["id"]: package for package in metadata["packages"]}
     nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
-    libraries = [id for id in metadata["workspace_members"] if packages[id]["publish"] != []]
-    promised = min(rust_version(packages[id]) for id in libraries)
-    seen, todo = set(), list(libraries)
+    findings = []
+    for library in metadata["workspace_members"]:
+        if packages[library]["publish"] == []:
+            continue
+        promised = rust_version(packages[library])
+        findings += [
+            f"{packages[id]['name']} {packages[id]['version']} asks for Rust {dotted(rust_version(packages[id]))}; "
+            f"{packages[library]['name']}, which needs it, promises {dotted(promised)}"
+            for id in needed(library, nodes)
+            if rust_version(packages[id]) > promised
+        ]
+    return sorted(findings)
+
+
+def needed(root: str, nodes: dict) -> set[str]:
+    """A package and all below it, but for what only its tests need."""
+    seen, todo = set(), [root]
     while todo:
         id = todo.pop()
         if id not in seen:
@@ -59,12 +73,7 @@ def minimum_rust(metadata: dict) -> list[str]:
                 for dependency in nodes[id]["deps"]
                 if any(kind["kind"] in (None, "build") for kind in dependency["dep_kinds"])
             )
-    return sorted(
-        f"{packages[id]['name']} {packages[id]['version']} asks for Rust {dotted(rust_version(packages[id]))}; "
-        f"the libraries promise {dotted(promised)}"
-        for id in seen
-        if rust_version(packages[id]) > promised
-    )
+    return seen
 
 
 def rust_version(package: dict) -> tuple[int, ...]:

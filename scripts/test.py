@@ -118,14 +118,17 @@ def core(run: Run) -> None:
 
 def rust(run: Run) -> None:
     run.expect(checks.minimum_rust(run.metadata))
-    promised = checks.dotted(min(checks.rust_version(package) for package in run.libraries))
-    run.say(f"every package that the libraries need allows Rust {promised}")
-    if shutil.which("rustup") and run.succeeds(["rustup", "run", promised, "rustc", "--version"]):
-        libraries = [word for package in run.libraries for word in ("-p", package["name"])]
-        run.command(["rustup", "run", promised, "cargo", "check", *libraries, "--all-features", "--locked"])
-        run.say(f"the libraries build with Rust {promised}")
-    else:
-        run.say(f"not built with it, as it is not here: `rustup toolchain install {promised}` adds that")
+    promises: dict[str, list[str]] = {}
+    for package in run.libraries:
+        promises.setdefault(checks.dotted(checks.rust_version(package)), []).append(package["name"])
+    for promised, names in sorted(promises.items()):
+        run.say(f"Rust {promised}: every package that {', '.join(names)} need allows it")
+        if shutil.which("rustup") and run.succeeds(["rustup", "run", promised, "rustc", "--version"]):
+            libraries = [word for name in names for word in ("-p", name)]
+            run.command(["rustup", "run", promised, "cargo", "check", *libraries, "--all-features", "--locked"])
+            run.say(f"built with Rust {promised}")
+        else:
+            run.say(f"not built with it, as it is not here: `rustup toolchain install {promised}` adds that")
 
 
 def deny(run: Run) -> None:

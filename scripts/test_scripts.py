@@ -27,8 +27,13 @@ class MinimumRust(unittest.TestCase):
         return checks.minimum_rust(metadata(packages, [(of, "dep", kind)]))
 
     def test_a_newer_dependency_is_found(self):
-        self.assertEqual(self.find("1.90", None), ["dep 1.0.0 asks for Rust 1.90.0; the libraries promise 1.89.0"])
+        self.assertEqual(self.find("1.90", None), ["dep 1.0.0 asks for Rust 1.90.0; lib, which needs it, promises 1.89.0"])
         self.assertEqual(len(self.find("1.89.1", "build")), 1)
+
+    def test_each_library_is_held_to_its_own_promise(self):
+        packages = [package("lib", "1.89"), package("tests", "1.95"), package("dep", "1.95")]
+        self.assertEqual(checks.minimum_rust(metadata(packages, [("tests", "dep", None)])), [])
+        self.assertEqual(len(checks.minimum_rust(metadata(packages, [("lib", "dep", None), ("tests", "dep", None)]))), 1)
 
     def test_what_libraries_do_not_ship_may_be_newer(self):
         self.assertEqual(self.find("1.90", "dev"), [])

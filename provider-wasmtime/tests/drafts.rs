@@ -1,0 +1,337 @@
+//! Real components that speak the two drafts of `wasi:keyvalue`, over the memory store.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on says so")]
+
+mod common;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use common::{Host, buckets, guest, linker, place, store};
+use ops::Ops;
+use provider::{Buckets, Filter, Limits};
+use provider_wasmtime::{KvCtx, draft, draft2};
+use store_memory::Memory;
+use wasmtime::Store;
+use wasmtime::component::{Instance, Linker};
+
+mod ops {
+    #![allow(missing_docs, unreachable_pub)]
+    wasmtime::component::bindgen!({
+        path: "guests/wit/ops.wit",
+        inline: "package test:host; world ops { export guest:ops/ops; }",
+        world: "test:host/ops",
+        exports: { default: async },
+    });
+}
+
+mod cas {
+    #![allow(missing_docs, unreachable_pub)]
+    wasmtime::component::bindgen!({
+        path: "guests/wit/ops.wit",
+        inline: "package test:host; world cas { export guest:ops/cas-ops; }",
+        world: "test:host/cas",
+        exports: { default: async },
+    });
+}
+
+struct Guest {
+    store: Store<Host>,
+    instance: Instance,
+    ops: Ops,
+}
+
+type Add = fn(&mut Linker<Host>) -> wasmtime::Result<()>;
+type Answer<T> = Result<T, String>;
+
+/// The drafts, by the name of their guest.
+const DRAFTS: [(&str, Add); 2] =
+    [("draft", draft::add_to_linker::<Host>), ("draft2", draft2::add_to_linker::<Host>)];
+
+impl Guest {
+    async fn start((name, add): (&str, Add), kv: KvCtx) -> Self {
+        let mut store = store(kv);
+        let instance = linker(add).instantiate_async(&mut store, &guest(name)).await.unwrap();
+        let ops = Ops::new(&mut store, &instance).unwrap();
+        Self { store, instance, ops }
+    }
+}
+
+macro_rules! calls {
+    ($($name:ident / $call:ident ($($arg:ident: $type:ty),*) -> $answer:ty;)*) => {
+        impl Guest {$(
+            async fn $name(&mut self, $($arg: $type),*) -> Answer<$answer> {
+                self.ops.guest_ops_ops().$call(&mut self.store, $($arg),*).await.expect("no trap")
+            }
+        )*}
+    };
+}
+
+calls! {
+    get / call_get (bucket: &str, key: &str) -> Option<Vec<u8>>;
+    set / call_set (bucket: &str, key: &str, value: &[u8]) -> ();
+    delete / call_delete (bucket: &str, key: &str) -> ();
+    exists / call_exists (bucket: &str, key: &str) -> bool;
+    list_keys / call_list_keys (bucket: &str, cursor: Option<&str>) -> (Vec<String>, Option<String>);
+    increment / call_increment (bucket: &str, key: &str, delta: i64) -> String;
+    get_many / call_get_many (bucket: &str, keys: &[String]) -> Vec<Option<(String, Vec<u8>)>>;
+    set_many / call_set_many (bucket: &str, pairs: &[(String, Vec<u8>)]) -> ();
+    delete_many / call_delete_many (bucket: &str, keys: &[String]) -> ();
+    leak / call_leak (bucket: &str, times: u32) -> ();
+    spin / call_spin (bucket: &str, key: &str, times: u32) -> ();
+}
+
+fn keys<const N: usize>(keys: [&str; N]) -> Vec<String> {
+    keys.map(str::to_owned).to_vec()
+}
+
+fn pair(key: &str, value: &str) -> (String, Vec<u8>) {
+    (key.to_owned(), value.into())
+}
+
+#[tokio::test]
+async fn every_operation_through_a_guest() {
+    for draft in DRAFTS {
+        let memory = Arc::new(Memory::new());
+        let mut guest = Guest::start(draft, KvCtx::new(buckets(&memory))).await;
+        for b in ["", "cache"] {
+            guest.set(b, "atomics_key", b"5").await.unwrap();
+            assert_eq!(guest.increment(b, "atomics_key", 1).await.unwrap(), "6");
+            assert_eq!(guest.list_keys(b, None).await.unwrap(), (keys(["atomics_key"]), None));
+            assert_eq!(guest.get(b, "hello").await.unwrap(), None);
+            guest.set(b, "hello", b"").await.unwrap();
+            assert_eq!(guest.get(b, "hello").await.unwrap().unwrap(), b"");
+            guest.set(b, "hello", b"world").await.unwrap();
+            assert_eq!(guest.get(b, "hello").await.unwrap().unwrap(), b"world");
+            assert!(guest.exists(b, "hello").await.unwrap());
+            guest.delete(b, "hello").await.unwrap();
+            guest.delete(b, "hello").await.unwrap();
+            assert!(!guest.exists(b, "hello").await.unwrap());
+            let pairs = [pair("a1", "v1"), pair("b1", "v2"), pair("c1", "v3")];
+            guest.set_many(b, &pairs).await.unwrap();
+            guest.delete_many(b, &keys(["a1", "c1"])).await.unwrap();
+            let many = guest.get_many(b, &keys(["b1", "a1", "b1"])).await.unwrap();
+            assert_eq!(many, [Some(pair("b1", "v2")), None, Some(pair("b1", "v2"))]);
+            assert_eq!(guest.get_many(b, &[]).await.unwrap(), []);
+            for odd in ["a b:c*", "é/ü", "\0", ".."] {
+                guest.set(b, odd, odd.as_bytes()).await.unwrap();
+                assert_eq!(guest.get(b, odd).await.unwrap().unwrap(), odd.as_bytes());
+            }
+        }
+        assert_eq!(guest.get("default", "b1").await.unwrap().unwrap(), b"v2", "\"\" is default");
+    }
+}
+
+#[tokio::test]
+async fn errors_are_answers_and_never_traps() {
+    for draft in DRAFTS {
+        let memory = Arc::new(Memory::new());
+        let limits = {
+            let mut limits = Limits::default();
+            limits.max_value_len = 100;
+            limits.max_result_len = 1000;
+            limits
+        };
+        let registry = Buckets::tables(place(&memory).limits(limits)).grant(["default"]);
+        let mut guest = Guest::start(draft, KvCtx::new(registry)).await;
+        let denied = Err("access-denied".to_owned());
+        assert_eq!(guest.get("forbidden", "k").await, denied);
+        assert_eq!(guest.set("forbidden", "k", b"v").await.map(|()| None), denied);
+        for bad in ["v", "-5", "18446744073709551615", "9223372036854775807"] {
+            guest.set("", "n", bad.as_bytes()).await.unwrap();
+            let delta = if bad == "-5" && draft.0 == "draft2" { i64::MIN } else { 1 };
+            assert!(guest.increment("", "n", delta).await.is_err(), "{bad}");
+            assert_eq!(guest.get("", "n").await.unwrap().unwrap(), bad.as_bytes(), "unchanged");
+        }
+        guest.set("", "", b"v").await.unwrap_err();
+        guest.set("", "k", &[0; 101]).await.unwrap_err();
+        assert!(!guest.exists("", "k").await.unwrap());
+        for i in 0..20 {
+            guest.set("", &format!("k{i}"), &[0; 100]).await.unwrap();
+        }
+        let many: Vec<_> = (0..20).map(|i| format!("k{i}")).collect();
+        let error = guest.get_many("", &many).await.unwrap_err();
+        assert!(error.contains("exceeds the limit"), "{error}");
+        if draft.0 == "draft2" {
+            let error = guest.list_keys("", Some("garbage")).await.unwrap_err();
+            assert!(error.contains("cursor"), "{error}");
+        } else {
+            let error = guest.increment("", "new", -1).await.unwrap_err();
+            assert!(error.contains("more than"), "{error}");
+            assert!(!guest.exists("", "new").await.unwrap());
+        }
+        guest.set("", "still", b"alive").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_bucket_that_is_granted_and_missing_is_no_such_store() {
+    let registry = Buckets::none().grant(["foo"]);
+    let mut guest = Guest::start(DRAFTS[0], KvCtx::new(registry)).await;
+    assert_eq!(guest.get("foo", "k").await.unwrap_err(), "no-such-store");
+    assert_eq!(guest.get("default", "k").await.unwrap_err(), "access-denied");
+}
+
+#[tokio::test]
+async fn a_guest_that_leaks_handles_hurts_nobody_else() {
+    for draft in DRAFTS {
+        let memory = Arc::new(Memory::new());
+        let kv = || KvCtx::new(buckets(&memory)).max_handles(64);
+        let (mut bad, mut good) =
+            (Guest::start(draft, kv()).await, Guest::start(draft, kv()).await);
+        let error = bad.leak("", 1000).await.unwrap_err();
+        assert!(error.contains("too many open buckets"), "{error}");
+        for i in 0..1000 {
+            good.set("", "k", format!("{i}").as_bytes()).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn listing_pages_through_everything() {
+    for draft in DRAFTS {
+        let memory = Arc::new(Memory::new());
+        let limits = {
+            let mut limits = Limits::default();
+            limits.page = 100;
+            limits
+        };
+        let registry = Buckets::any(place(&memory).limits(limits));
+        let mut guest = Guest::start(draft, KvCtx::new(registry)).await;
+        let pairs: Vec<_> = (0..1005).map(|i| pair(&format!("k{i:04}"), "v")).collect();
+        guest.set_many("", &pairs).await.unwrap();
+        let (mut found, mut cursor, mut pages) = (Vec::new(), None, 0);
+        loop {
+            let (keys, next) = guest.list_keys("", cursor.as_deref()).await.unwrap();
+            found.extend(keys);
+            pages += 1;
+            cursor = next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        assert_eq!(found, pairs.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>());
+        assert!(pages >= 8, "{pages} pages");
+    }
+}
+
+#[tokio::test]
+async fn the_second_draft_swaps() {
+    let memory = Arc::new(Memory::new());
+    let mut guest = Guest::start(DRAFTS[1], KvCtx::new(buckets(&memory))).await;
+    let cas = cas::Cas::new(&mut guest.store, &guest.instance).unwrap();
+    for _ in 0..2 {
+        let found = cas
+            .guest_ops_cas_ops()
+            .call_race(&mut guest.store, "", "bar", b"theirs", b"swapped")
+            .await
+            .unwrap();
+        assert_eq!(found.unwrap().unwrap(), b"theirs");
+        assert_eq!(guest.get("", "bar").await.unwrap().unwrap(), b"swapped");
+    }
+    assert_eq!(guest.increment("", "n", 5).await.unwrap(), "5");
+    assert_eq!(guest.increment("", "n", -10).await.unwrap(), "-5");
+}
+
+#[tokio::test]
+async fn a_guest_is_told_of_changes_with_a_handle_that_works() {
+    let memory = Arc::new(Memory::new());
+    let registry = buckets(&memory);
+    let bucket = registry.open("watched").await.unwrap();
+    let filter = Filter::parse("SET@job,DEL@job").unwrap();
+    for draft in DRAFTS {
+        let mut guest = Guest::start(draft, KvCtx::new(registry.clone())).await;
+        let pump = {
+            let (watched, filter) = (bucket.clone(), filter.clone());
+            // Begun before anything is written, so that nothing is missed.
+            let mut changes = watched.watch(filter).await.unwrap();
+            let (one, two) = if draft.0 == "draft" {
+                (Some(draft::Watcher::new(&mut guest.store, &guest.instance).unwrap()), None)
+            } else {
+                (None, Some(draft2::Watcher::new(&mut guest.store, &guest.instance).unwrap()))
+            };
+            tokio::spawn(async move {
+                while let Some(change) = changes.next().await.unwrap() {
+                    if let Some(watcher) = &one {
+                        watcher.tell(&mut guest.store, &watched, change).await.unwrap();
+                    } else if let Some(watcher) = &two {
+                        watcher.tell(&mut guest.store, &watched, change).await.unwrap();
+                    }
+                }
+            })
+        };
+        bucket.set("other", "1").await.unwrap();
+        for i in 0..2000 {
+            // More often than the guest may hold handles: each call's handle is let go.
+            bucket.set("job", format!("{i}")).await.unwrap();
+            if i % 500 == 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+        seen(&bucket, Some("1999")).await;
+        assert!(!bucket.exists("seen:other").await.unwrap());
+        bucket.delete("job").await.unwrap();
+        seen(&bucket, None).await;
+        pump.abort();
+    }
+}
+
+async fn seen(bucket: &provider::Bucket, value: Option<&str>) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let seen = bucket.get("seen:job").await.unwrap();
+        if seen.as_deref() == value.map(str::as_bytes) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "the guest was not told: {seen:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sixty_four_components_at_once_lose_no_increment_and_mix_no_data() {
+    let memory = Arc::new(Memory::new());
+    let (component, linker) = (guest("draft"), linker(draft::add_to_linker::<Host>));
+    let pre = linker.instantiate_pre(&component).unwrap();
+    let mut running = Vec::new();
+    for i in 0..64 {
+        let (pre, memory) = (pre.clone(), Arc::clone(&memory));
+        running.push(tokio::spawn(async move {
+            let place = place(&memory);
+            let registry = Buckets::none()
+                .named("shared", place.clone().table("shared"))
+                .named("own", place.table(format!("own{i}")));
+            let mut store = store(KvCtx::new(registry));
+            let instance = pre.instantiate_async(&mut store).await.unwrap();
+            let ops = Ops::new(&mut store, &instance).unwrap();
+            let mut guest = Guest { store, instance, ops };
+            for n in 0..50 {
+                guest.increment("shared", "n", 1).await.unwrap();
+                guest.set("own", "k", format!("{i}/{n}").as_bytes()).await.unwrap();
+                let own = guest.get("own", "k").await.unwrap().unwrap();
+                assert_eq!(own, format!("{i}/{n}").as_bytes());
+            }
+        }));
+    }
+    for guest in running {
+        guest.await.unwrap();
+    }
+    let shared = Buckets::any(place(&memory).table("shared")).open("").await.unwrap();
+    assert_eq!(shared.get("n").await.unwrap().unwrap(), "3200");
+}
+
+#[tokio::test]
+async fn a_get_on_memory_costs_microseconds() {
+    // A bound that holds in a debug build on a busy machine; the benchmark has the strict one.
+    let memory = Arc::new(Memory::new());
+    let mut guest = Guest::start(DRAFTS[0], KvCtx::new(buckets(&memory))).await;
+    guest.set("", "k", b"v").await.unwrap();
+    guest.spin("", "k", 100).await.unwrap();
+    let begin = Instant::now();
+    guest.spin("", "k", 10_000).await.unwrap();
+    let each = begin.elapsed() / 10_000;
+    assert!(each < Duration::from_micros(500), "{each:?} for a get");
+    println!("{each:?} for a get");
+}

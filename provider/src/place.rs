@@ -1,0 +1,180 @@
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use store_core::{DatabaseConfig, ErrorKind, Name, StoreAdmin, Table};
+
+use crate::{Connection, Limits, Result};
+
+/// Whether a database that does not exist is created when a bucket in it is opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Create {
+    /// Never: the bucket does not exist.
+    Never,
+    /// Yes, with the place's configuration; where that says nothing, with the first write, as the driver does it.
+    #[default]
+    Missing,
+    /// Try to; where that fails, warn and use what there is. (What wasmCloud's own provider does.)
+    Try,
+}
+
+/// Where records are kept, and by which rules: a store, a database, a table, a key prefix, a time to live, limits.
+#[derive(Clone)]
+pub struct Place {
+    source: Source,
+    /// Where it was seen that the database exists. A place and the places derived from it share it.
+    seen: Arc<Mutex<HashSet<Name>>>,
+    pub(crate) database: Name,
+    pub(crate) table: String,
+    pub(crate) prefix: Arc<str>,
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) limits: Limits,
+    create: Create,
+    config: Arc<DatabaseConfig>,
+}
+
+#[derive(Clone)]
+enum Source {
+    Store(Arc<dyn StoreAdmin>),
+    Connection(Arc<Connection>),
+}
+
+impl Place {
+    /// The root table of a database of an open store.
+    pub fn new(store: Arc<dyn StoreAdmin>, database: Name) -> Self {
+        Self::of(Source::Store(store), database)
+    }
+
+    /// The root table of a database behind a shared connection, which may come up later.
+    pub fn at(connection: Arc<Connection>, database: Name) -> Self {
+        Self::of(Source::Connection(connection), database)
+    }
+
+    fn of(source: Source, database: Name) -> Self {
+        Self {
+            source,
+            seen: Arc::default(),
+            database,
+            table: String::new(),
+            prefix: "".into(),
+            ttl: None,
+            limits: Limits::default(),
+            create: Create::default(),
+            config: Arc::new(DatabaseConfig::new()),
+        }
+    }
+
+    /// In this table.
+    pub fn table(mut self, table: impl Into<String>) -> Self {
+        self.table = table.into();
+        self
+    }
+
+    /// In another database of the same store.
+    pub fn database(mut self, database: Name) -> Self {
+        self.database = database;
+        self
+    }
+
+    /// Only keys that begin with this, which guests do not see.
+    pub fn prefix(mut self, prefix: impl Into<Arc<str>>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// What is written without a time to live of its own expires after this. Counters follow their database's default instead.
+    pub fn ttl(mut self, ttl: Option<Duration>) -> Self {
+        self.ttl = ttl;
+        self
+    }
+
+    /// Within these limits.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// How a missing database is met.
+    pub fn create(mut self, create: Create, config: DatabaseConfig) -> Self {
+        self.create = create;
+        self.config = Arc::new(config);
+        self
+    }
+
+    /// The table, in a database that exists.
+    pub(crate) async fn open(&self) -> Result<Table> {
+        let store = match &self.source {
+            Source::Store(store) => Arc::clone(store),
+            Source::Connection(connection) => connection.store().await?,
+        };
+        self.exists(&*store).await?;
+        let database = store.database(&self.database)?;
+        Ok(if self.table.is_empty() { database.root() } else { database.table(&self.table)? })
+    }
+
+    async fn exists(&self, store: &dyn StoreAdmin) -> Result<()> {
+        if self.seen().contains(&self.database) {
+            return Ok(());
+        }
+        match store.database_status(&self.database).await {
+            Ok(_) => {}
+            // The driver's own way: the first write makes it, with the defaults of the connection.
+            Err(error)
+                if error.kind() == ErrorKind::NotFound
+                    && self.create == Create::Missing
+                    && *self.config == DatabaseConfig::new() => {}
+            Err(error) if error.kind() == ErrorKind::NotFound && self.create != Create::Never => {
+                match store.create_database(&self.database, &self.config).await {
+                    Ok(()) => {}
+                    // Somebody else was first.
+                    Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                    Err(error) if self.create == Create::Try => {
+                        tracing::warn!(database = %self.database, %error, "cannot create the database");
+                        return Err(crate::Error::NoSuchStore);
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            // Credentials may allow the records and not the administration: the call itself will tell. Where a layout knows no
+            // databases, the one that there is is always there.
+            Err(error)
+                if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported) => {
+            }
+            Err(error) => return Err(error.into()),
+        }
+        self.seen().insert(self.database.clone());
+        Ok(())
+    }
+
+    /// Looks again whether the database exists, as somebody may have deleted it.
+    pub(crate) fn forget(&self) {
+        self.seen().remove(&self.database);
+    }
+
+    fn seen(&self) -> std::sync::MutexGuard<'_, HashSet<Name>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the backend whether it serves.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub async fn ping(&self) -> Result<()> {
+        match &self.source {
+            Source::Store(store) => Ok(store.ping().await?),
+            Source::Connection(connection) => connection.ping().await,
+        }
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Place")
+            .field("database", &self.database)
+            .field("table", &self.table)
+            .field("prefix", &self.prefix)
+            .field("create", &self.create)
+            .finish_non_exhaustive()
+    }
+}

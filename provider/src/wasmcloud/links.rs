@@ -1,0 +1,270 @@
+//! The links of this provider: who may use what.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use store_core::config::Registry;
+use tracing::{error, info, warn};
+
+use crate::wasmcloud::host::Given;
+use crate::wasmcloud::settings::{Identifier, Plan, plan};
+use crate::{Bucket, Buckets, Error, Filter, Place, Pool, Result};
+
+/// How long a call waits for a backend that is being connected to. Hosts give a call two seconds in all.
+const PATIENCE: Duration = Duration::from_millis(1500);
+/// How long health waits for a backend, as hosts give it two seconds in all.
+const HEALTH: Duration = Duration::from_secs(1);
+/// How many opened buckets a link remembers: more than any component has by design.
+const OPENED: usize = 256;
+
+/// All links.
+pub(crate) struct Links {
+    pool: Pool,
+    state: RwLock<State>,
+    /// Settings that were warned about.
+    warned: Mutex<BTreeSet<String>>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The provider's own settings, below those of every link.
+    provider: Given,
+    /// By component, then by link name.
+    links: HashMap<String, HashMap<String, Arc<Link>>>,
+}
+
+/// A link as it was put: what was given is kept, as the provider's own settings may change below it.
+struct Link {
+    given: Result<Given, String>,
+    state: Result<Ready, String>,
+}
+
+struct Ready {
+    plan: Plan,
+    /// The URL without user, password and options.
+    address: String,
+    buckets: Buckets,
+    opened: Mutex<HashMap<String, Bucket>>,
+}
+
+impl Links {
+    pub(crate) fn new(registry: Registry, provider: Given) -> Self {
+        Self {
+            pool: Pool::new(registry, PATIENCE),
+            state: RwLock::new(State { provider, links: HashMap::new() }),
+            warned: Mutex::default(),
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a link, or puts it anew. Connects in the background; a link that is wrong says so in every call.
+    pub(crate) fn put(&self, component: &str, name: &str, given: Result<Given, String>) {
+        let mut state = self.write();
+        let before = state.links.get(component).and_then(|links| links.get(name)).cloned();
+        let link = self.make(component, name, given, &state.provider, before.as_ref());
+        state.links.entry(component.to_owned()).or_default().insert(name.to_owned(), link);
+    }
+
+    fn make(
+        &self,
+        component: &str,
+        name: &str,
+        given: Result<Given, String>,
+        provider: &Given,
+        before: Option<&Arc<Link>>,
+    ) -> Arc<Link> {
+        let planned = match &given {
+            Ok(given) => plan(given, provider, component, self.pool.registry()),
+            Err(error) => Err(error.clone()),
+        };
+        if let (Some(before), Ok(plan)) = (before, &planned)
+            && before.state.as_ref().is_ok_and(|ready| ready.plan == *plan)
+            && before.given == given
+        {
+            return Arc::clone(before);
+        }
+        let state = planned.and_then(|plan| self.ready(plan));
+        match &state {
+            Ok(ready) => info!(component, link = name, backend = ready.address, "linked"),
+            Err(error) => error!(component, link = name, error, "a link is refused"),
+        }
+        Arc::new(Link { given, state })
+    }
+
+    fn ready(&self, plan: Plan) -> Result<Ready, String> {
+        for name in &plan.exposed {
+            if self.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone()) {
+                warn!(setting = name, "a secret came in plain configuration: make it a secret");
+            }
+        }
+        let connection = self.pool.connect(&plan.url).map_err(|e| e.to_string())?;
+        let address = connection.address().to_owned();
+        let place = Place::at(connection, plan.database.clone())
+            .table(plan.table.as_str())
+            .prefix(plan.prefix.as_str())
+            .ttl(plan.ttl)
+            .limits(plan.limits)
+            .create(plan.create, plan.config.clone());
+        let mut buckets = match plan.identifier {
+            Identifier::Link | Identifier::Any => Buckets::any(place),
+            Identifier::Table => Buckets::tables(place),
+            Identifier::Database => Buckets::databases(place, plan.bucket_prefix.as_str()),
+        };
+        if let Some(granted) = &plan.granted {
+            if matches!(plan.identifier, Identifier::Link | Identifier::Any) {
+                return Err("setting `buckets`: needs `identifier` table or database".to_owned());
+            }
+            buckets = buckets.grant(granted);
+        }
+        Ok(Ready { plan, address, buckets, opened: Mutex::default() })
+    }
+
+    /// Deletes one link and no other.
+    pub(crate) fn delete(&self, component: &str, name: &str) {
+        let mut state = self.write();
+        let Some(links) = state.links.get_mut(component) else { return };
+        if links.remove(name).is_some() {
+            info!(component, link = name, "unlinked");
+        }
+        if links.is_empty() {
+            state.links.remove(component);
+        }
+    }
+
+    /// Changes the provider's own configuration, and with it the links that it changes.
+    pub(crate) fn provider_config(&self, config: BTreeMap<String, String>) {
+        let mut state = self.write();
+        if state.provider.config == config {
+            return;
+        }
+        state.provider.config = config;
+        let State { provider, links } = &mut *state;
+        for (component, links) in links {
+            for (name, link) in links {
+                *link = self.make(
+                    component,
+                    name,
+                    link.given.clone(),
+                    provider,
+                    Some(&Arc::clone(link)),
+                );
+            }
+        }
+    }
+
+    /// Opens the bucket that a component means.
+    ///
+    /// Where the component has a link of the bucket's name whose buckets are named by links, it means that one, whatever link the call
+    /// came by: so it is with wasmCloud's NATS provider. Else it means the link that the call came by.
+    pub(crate) async fn bucket(
+        &self,
+        component: &str,
+        link: &str,
+        identifier: &str,
+    ) -> Result<Bucket> {
+        let link = self.find(component, link, identifier)?;
+        let ready = link.state.as_ref().map_err(|error| Error::Other(error.clone()))?;
+        let known = |ready: &Ready| {
+            ready.opened.lock().unwrap_or_else(PoisonError::into_inner).get(identifier).cloned()
+        };
+        if let Some(bucket) = known(ready) {
+            return Ok(bucket);
+        }
+        let bucket = ready.buckets.open(identifier).await?;
+        let mut opened = ready.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if opened.len() >= OPENED {
+            opened.clear();
+        }
+        opened.insert(identifier.to_owned(), bucket.clone());
+        Ok(bucket)
+    }
+
+    fn find(&self, component: &str, link: &str, identifier: &str) -> Result<Arc<Link>> {
+        let state = self.read();
+        let links = state.links.get(component).ok_or_else(|| {
+            Error::Other(format!("component {component:?} is not linked to this provider"))
+        })?;
+        let by_link = |link: &Link| {
+            link.state.as_ref().is_ok_and(|ready| ready.plan.identifier == Identifier::Link)
+        };
+        if let Some(named) = links.get(identifier).filter(|named| by_link(named)) {
+            return Ok(Arc::clone(named));
+        }
+        let found = links.get(link).ok_or_else(|| {
+            Error::Other(format!("component {component:?} has no link {link:?} to this provider"))
+        })?;
+        let known = match &found.state {
+            Ok(ready) if ready.plan.identifier == Identifier::Link => {
+                matches!(identifier, "" | "default") || identifier == ready.plan.database.as_str()
+            }
+            _ => true,
+        };
+        if known { Ok(Arc::clone(found)) } else { Err(Error::NoSuchStore) }
+    }
+
+    /// What a component that is told of changes watches.
+    ///
+    /// # Errors
+    /// What is wrong with the link's settings.
+    pub(crate) fn watched(
+        &self,
+        component: &str,
+        given: Result<Given, String>,
+    ) -> Result<(Buckets, Filter), String> {
+        let plan = plan(&given?, &self.read().provider, component, self.pool.registry())?;
+        let filter =
+            plan.watch.clone().ok_or("`watch` is missing: what the component is told of")?;
+        Ok((self.ready(plan)?.buckets, filter))
+    }
+
+    /// Whether all backends serve and all links are sound.
+    pub(crate) async fn health(&self) -> Result<(), String> {
+        let mut wrong = BTreeSet::new();
+        let mut places: HashMap<String, Place> = HashMap::new();
+        for (component, links) in &self.read().links {
+            for (name, link) in links {
+                match &link.state {
+                    Err(error) => {
+                        wrong.insert(format!("link {name} of {component}: {error}"));
+                    }
+                    Ok(ready) => {
+                        if let Some(place) = ready.buckets.places().next() {
+                            places.entry(ready.plan.url.clone()).or_insert_with(|| place.clone());
+                        }
+                    }
+                }
+            }
+        }
+        let pings = join_all(
+            places
+                .into_values()
+                .map(|place| async move { tokio::time::timeout(HEALTH, place.ping()).await }),
+        );
+        for ping in pings.await {
+            match ping {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => _ = wrong.insert(error.to_string()),
+                Err(_) => _ = wrong.insert("a backend does not answer".to_owned()),
+            }
+        }
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        Err(wrong.into_iter().collect::<Vec<_>>().join("; "))
+    }
+
+    /// Lets go of all links and closes all connections.
+    pub(crate) async fn close(&self) {
+        self.write().links.clear();
+        self.pool.close().await;
+    }
+}

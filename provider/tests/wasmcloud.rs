@@ -1,0 +1,606 @@
+//! The provider binary under a fake host: every function with its typed errors, links, secrets, configuration, health, shutdown.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so")]
+
+#[allow(dead_code, reason = "other tests use the rest")]
+mod host;
+
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::Result as Wire;
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use host::{HOST, Host, LATTICE, PROVIDER, Start, by, link, spawn};
+use serde_json::json;
+use wrpc_transport_nats::NatsContext;
+
+#[allow(missing_docs, clippy::pedantic, clippy::clone_on_ref_ptr, clippy::use_self)]
+#[allow(clippy::future_not_send, unused_qualifications, unreachable_pub)]
+mod bindings {
+    wit_bindgen_wrpc::generate!({ path: "wit", world: "host" });
+}
+use bindings::exports::wrpc::keyvalue::watcher;
+use bindings::wrpc::keyvalue::{atomics, batch, store};
+use store::Error;
+
+type Answer<T> = Result<T, Error>;
+
+/// A call that must be answered: never bare, as a lost answer would hang the test.
+async fn call<T>(call: impl Future<Output = Wire<T>>) -> T {
+    let answer = tokio::time::timeout(Duration::from_secs(10), call).await;
+    answer.expect("an answer in time").expect("an answer, not a failed invocation")
+}
+
+/// A component, by one of its links.
+#[derive(Clone)]
+struct Component<'a> {
+    host: &'a Host,
+    id: &'a str,
+    link: &'a str,
+    bucket: &'a str,
+}
+
+impl<'a> Component<'a> {
+    fn new(host: &'a Host, id: &'a str) -> Self {
+        Self { host, id, link: "default", bucket: "default" }
+    }
+
+    fn link(mut self, link: &'a str) -> Self {
+        self.link = link;
+        self
+    }
+
+    fn bucket(mut self, bucket: &'a str) -> Self {
+        self.bucket = bucket;
+        self
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "as calls take it")]
+    fn cx(&self) -> Option<async_nats::HeaderMap> {
+        Some(by(self.id, self.link))
+    }
+
+    async fn get(&self, key: &str) -> Answer<Option<Bytes>> {
+        call(store::get(&self.host.wrpc, self.cx(), self.bucket, key)).await
+    }
+
+    async fn set(&self, key: &str, value: impl Into<Bytes>) -> Answer<()> {
+        call(store::set(&self.host.wrpc, self.cx(), self.bucket, key, &value.into())).await
+    }
+
+    async fn delete(&self, key: &str) -> Answer<()> {
+        call(store::delete(&self.host.wrpc, self.cx(), self.bucket, key)).await
+    }
+
+    async fn exists(&self, key: &str) -> Answer<bool> {
+        call(store::exists(&self.host.wrpc, self.cx(), self.bucket, key)).await
+    }
+
+    async fn list_keys(&self, cursor: Option<u64>) -> Answer<(Vec<String>, Option<u64>)> {
+        let page = call(store::list_keys(&self.host.wrpc, self.cx(), self.bucket, cursor)).await?;
+        Ok((page.keys, page.cursor))
+    }
+
+    async fn increment(&self, key: &str, delta: u64) -> Answer<u64> {
+        call(atomics::increment(&self.host.wrpc, self.cx(), self.bucket, key, delta)).await
+    }
+
+    async fn get_many(&self, keys: &[&str]) -> Answer<Vec<Option<(String, Bytes)>>> {
+        call(batch::get_many(&self.host.wrpc, self.cx(), self.bucket, keys)).await
+    }
+
+    async fn set_many(&self, pairs: &[(&str, &str)]) -> Answer<()> {
+        let pairs: Vec<_> =
+            pairs.iter().map(|(k, v)| (*k, Bytes::copy_from_slice(v.as_bytes()))).collect();
+        let pairs: Vec<_> = pairs.iter().map(|(key, value)| (*key, value)).collect();
+        call(batch::set_many(&self.host.wrpc, self.cx(), self.bucket, &pairs)).await
+    }
+
+    async fn delete_many(&self, keys: &[&str]) -> Answer<()> {
+        call(batch::delete_many(&self.host.wrpc, self.cx(), self.bucket, keys)).await
+    }
+
+    /// Every function fails, each with a typed error that says this.
+    async fn refused(&self, why: &str) {
+        let errors = [
+            self.get("k").await.map(drop),
+            self.set("k", "v").await,
+            self.delete("k").await,
+            self.exists("k").await.map(drop),
+            self.list_keys(None).await.map(drop),
+            self.increment("n", 1).await.map(drop),
+            self.get_many(&["k"]).await.map(drop),
+            self.set_many(&[("k", "v")]).await,
+            self.delete_many(&["k"]).await,
+        ];
+        for error in errors {
+            let error = format!("{:?}", error.expect_err(why));
+            assert!(error.contains(why), "{error}");
+        }
+    }
+
+    /// Waits until a call is answered so, as a link's message has no answer.
+    async fn until(&self, settled: impl Fn(&Answer<Option<Bytes>>) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        loop {
+            let answer = self.get("k").await;
+            if settled(&answer) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{answer:?}\n{}", self.host.log());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+fn memory() -> serde_json::Value {
+    json!({"backend": "memory"})
+}
+
+fn started(links: Vec<serde_json::Value>) -> Start {
+    Start { links, ..Start::default() }
+}
+
+#[tokio::test]
+async fn every_function_through_wrpc() {
+    let host = Host::start(started(vec![link("c1", "default", memory())])).await;
+    let c1 = Component::new(&host, "c1");
+    assert_eq!(c1.get("k").await.unwrap(), None);
+    c1.set("k", "v").await.unwrap();
+    assert_eq!(c1.get("k").await.unwrap().unwrap(), "v");
+    c1.set("k", "").await.unwrap();
+    assert_eq!(c1.get("k").await.unwrap().unwrap(), "");
+    assert!(c1.exists("k").await.unwrap() && !c1.exists("nope").await.unwrap());
+    c1.delete("k").await.unwrap();
+    c1.delete("k").await.unwrap();
+    assert!(!c1.exists("k").await.unwrap());
+    assert_eq!(c1.increment("n", 5).await.unwrap(), 5);
+    assert_eq!(c1.increment("n", 37).await.unwrap(), 42);
+    assert_eq!(c1.get("n").await.unwrap().unwrap(), "42");
+    c1.set_many(&[("a", "1"), ("b", "2"), ("c", "3")]).await.unwrap();
+    let many = c1.get_many(&["c", "zz", "a", "c"]).await.unwrap();
+    let pair = |key: &str, value: &'static str| Some((key.to_owned(), Bytes::from(value)));
+    assert_eq!(many, [pair("c", "3"), None, pair("a", "1"), pair("c", "3")]);
+    c1.delete_many(&["a", "never", "b"]).await.unwrap();
+    let (mut keys, cursor) = c1.list_keys(None).await.unwrap();
+    keys.sort_unstable();
+    assert_eq!((keys, cursor), (vec!["c".to_owned(), "n".to_owned()], None));
+    assert_eq!(c1.get_many(&[]).await.unwrap(), []);
+    c1.set_many(&[]).await.unwrap();
+    c1.delete_many(&[]).await.unwrap();
+    for odd in ["a b:c*", "é/ü", "\0", "..", "$X.>"] {
+        c1.set(odd, odd.to_owned()).await.unwrap();
+        assert_eq!(c1.get(odd).await.unwrap().unwrap(), odd);
+    }
+    let big = Bytes::from(vec![7; 1_500_000]);
+    c1.set("big", big.clone()).await.unwrap();
+    assert_eq!(c1.get("big").await.unwrap().unwrap(), big, "over the server's largest message");
+}
+
+#[tokio::test]
+async fn errors_of_all_functions_are_typed() {
+    let links = vec![
+        link("c1", "default", json!({"backend": "memory", "buckets": "default,granted"})),
+        link("c1", "nats", json!({"backend": "memory", "identifier": "link", "bucket": "b"})),
+        link("c1", "odd", json!({"backend": "memory", "colour": "hunter2"})),
+        link("c1", "limited", json!({"backend": "memory", "max_value_len": "10"})),
+    ];
+    let host = Host::start(started(links)).await;
+    let c1 = Component::new(&host, "c1");
+    c1.clone().bucket("forbidden").refused("AccessDenied").await;
+    c1.clone().link("nats").bucket("x").refused("NoSuchStore").await;
+    c1.clone().link("odd").refused("no option `colour`").await;
+    c1.clone().link("none").refused("no link \\\"none\\\"").await;
+    Component::new(&host, "stranger").refused("component \\\"stranger\\\" is not linked").await;
+    let nobody = call(store::get(&host.wrpc, None, "default", "k")).await;
+    assert!(matches!(nobody, Err(Error::Other(_))), "no headers: {nobody:?}");
+    for (held, delta) in [
+        ("v", 1),
+        ("-5", 1),
+        ("9223372036854775807", 1),
+        ("1", u64::MAX),
+        ("18446744073709551615", 1),
+    ] {
+        c1.set("n", held).await.unwrap();
+        assert!(matches!(c1.increment("n", delta).await, Err(Error::Other(_))), "{held}");
+        assert_eq!(c1.get("n").await.unwrap().unwrap(), held, "unchanged");
+    }
+    assert!(c1.set("", "v").await.is_err() && c1.get("").await.is_err());
+    let limited = c1.clone().link("limited");
+    assert!(limited.set("k", "longer than ten").await.is_err());
+    assert!(limited.set_many(&[("ok", "1"), ("k", "longer than ten")]).await.is_err());
+    assert!(limited.set_many(&[("ok", "1"), ("", "2")]).await.is_err());
+    assert!(!limited.exists("ok").await.unwrap(), "all is checked before anything is written");
+    assert!(limited.delete_many(&["n", ""]).await.is_err());
+    assert!(c1.exists("n").await.unwrap());
+    assert!(!host.log().contains("hunter2"));
+}
+
+#[tokio::test]
+async fn order_pages_and_counters_hold_under_load() {
+    let config = json!({"backend": "memory", "database": "load", "page": "100"});
+    let links = (0..64).map(|i| link(&format!("c{i}"), "default", config.clone())).collect();
+    let host = Host::start(started(links)).await;
+    let c1 = Component::new(&host, "c1");
+    let keys: Vec<_> = (0..1005).map(|i| format!("k{i:04}")).collect();
+    let pairs: Vec<_> = keys.iter().map(|key| (key.as_str(), key.as_str())).collect();
+    c1.set_many(&pairs).await.unwrap();
+    let asked: Vec<_> = keys.iter().rev().map(String::as_str).collect();
+    for (asked, (key, value)) in
+        asked.iter().zip(c1.get_many(&asked).await.unwrap().into_iter().flatten())
+    {
+        assert_eq!((key.as_str(), value.as_ref()), (*asked, asked.as_bytes()));
+    }
+    let (mut found, mut cursor, mut pages) = (Vec::new(), None, 0);
+    loop {
+        let (page, next) = c1.list_keys(cursor).await.unwrap();
+        found.extend(page);
+        pages += 1;
+        // Other components are served from other cursors in between.
+        Component::new(&host, "c2").set(&format!("x{pages}"), "v").await.unwrap();
+        cursor = next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    found.retain(|key| key.starts_with('k'));
+    found.sort_unstable();
+    found.dedup();
+    assert_eq!(found, keys);
+    assert!(pages > 8, "{pages} pages");
+
+    let calls = (0..64).flat_map(|i| (0..20).map(move |_| format!("c{i}")));
+    let sums: Vec<_> = stream::iter(calls)
+        .map(|component| {
+            let host = &host;
+            async move { Component::new(host, &component).increment("n", 1).await.unwrap() }
+        })
+        .buffer_unordered(64)
+        .collect()
+        .await;
+    let mut sums = sums;
+    sums.sort_unstable();
+    assert_eq!(sums, (1..=1280).collect::<Vec<_>>(), "64 components at once lose no increment");
+}
+
+#[tokio::test]
+async fn components_are_isolated_unless_they_name_the_same_database() {
+    let shared = json!({"backend": "memory", "database": "shared"});
+    let links = vec![
+        link("c1", "default", memory()),
+        link("c2", "default", memory()),
+        link("c1", "shared", shared.clone()),
+        link("c2", "shared", shared),
+    ];
+    let host = Host::start(started(links)).await;
+    let (c1, c2) = (Component::new(&host, "c1"), Component::new(&host, "c2"));
+    c1.set("k", "one").await.unwrap();
+    assert_eq!(c2.get("k").await.unwrap(), None);
+    c1.clone().bucket("other").set("k", "two").await.unwrap();
+    assert_eq!(c1.get("k").await.unwrap().unwrap(), "one", "a bucket is a table of its own");
+    c1.clone().link("shared").set("k", "both").await.unwrap();
+    assert_eq!(c2.clone().link("shared").get("k").await.unwrap().unwrap(), "both");
+}
+
+#[tokio::test]
+async fn identifiers_mean_what_users_of_each_upstream_provider_expect() {
+    let nats = |bucket: &str| json!({"backend": "memory", "identifier": "link", "bucket": bucket});
+    let redis = json!({"backend": "memory", "identifier": "any", "database": "redis"});
+    let databases = json!({"backend": "memory", "identifier": "database", "database": "home",
+                           "bucket_prefix": "app_", "buckets": "default,x"});
+    let links = vec![
+        link("c1", "default", nats("b1")),
+        link("c1", "second", nats("b2")),
+        link("c1", "redis", redis),
+        link("c1", "databases", databases),
+    ];
+    let host = Host::start(started(links)).await;
+    let c1 = Component::new(&host, "c1");
+    c1.set("k", "in b1").await.unwrap();
+    // The bucket names the link, whatever link the call came by.
+    c1.clone().bucket("second").set("k", "in b2").await.unwrap();
+    let get = async |c: Component<'_>| {
+        c.get("k").await.unwrap().map(|v| String::from_utf8(v.into()).unwrap())
+    };
+    assert_eq!(get(c1.clone().link("second").bucket("second")).await.unwrap(), "in b2");
+    assert_eq!(get(c1.clone().link("second").bucket("default")).await.unwrap(), "in b1");
+    // What upstream refuses: no name, and the bucket's own name, by the link of the call.
+    assert_eq!(get(c1.clone().link("second").bucket("")).await.unwrap(), "in b2");
+    assert_eq!(get(c1.clone().link("second").bucket("b2")).await.unwrap(), "in b2");
+    // Redis: any name, one place.
+    let redis = c1.clone().link("redis");
+    redis.clone().bucket("a").set("k", "anywhere").await.unwrap();
+    assert_eq!(get(redis.clone().bucket("b")).await.unwrap(), "anywhere");
+    assert_eq!(get(redis.clone().bucket("")).await.unwrap(), "anywhere");
+    // A bucket as a database.
+    let databases = c1.clone().link("databases");
+    databases.clone().bucket("x").set("k", "in app_x").await.unwrap();
+    assert_eq!(get(databases.clone().bucket("")).await, None);
+    databases.bucket("y").refused("AccessDenied").await;
+}
+
+#[tokio::test]
+async fn links_come_change_and_go_one_at_a_time() {
+    let host = Host::start(Start::default()).await;
+    let c1 = Component::new(&host, "c1");
+    c1.refused("not linked").await;
+    let shared = |database: &str| json!({"backend": "memory", "database": database});
+    for name in ["default", "second"] {
+        // Hosts may send everything twice.
+        host.put(&link("c1", name, shared("a"))).await;
+        host.put(&link("c1", name, shared("a"))).await;
+    }
+    c1.until(Result::is_ok).await;
+    c1.clone().link("second").until(Result::is_ok).await;
+    c1.set("k", "v").await.unwrap();
+    host.put(&link("c1", "default", shared("a"))).await;
+    host.put(&link("c1", "second", shared("b"))).await;
+    c1.clone().link("second").until(|answer| matches!(answer, Ok(None))).await;
+    assert_eq!(c1.get("k").await.unwrap().unwrap(), "v");
+    for _ in 0..2 {
+        host.delete("c1", "second").await;
+        host.delete("nobody", "second").await;
+    }
+    c1.clone().link("second").until(Result::is_err).await;
+    assert_eq!(c1.get("k").await.unwrap().unwrap(), "v", "the other link is as it was");
+    host.delete("c1", "default").await;
+    c1.until(Result::is_err).await;
+    for garbage in [json!("garbage"), json!({"name": 5}), json!([])] {
+        host.put(&garbage).await;
+    }
+    host.put(&link("c1", "default", shared("a"))).await;
+    c1.until(Result::is_ok).await;
+    assert_eq!(c1.get("k").await.unwrap().unwrap(), "v", "memory lives as long as the provider");
+}
+
+#[tokio::test]
+async fn secrets_are_used_and_never_shown() {
+    let host = Host::start(Start {
+        links: vec![link("c2", "default", json!({"url": "redis://:hunter2@127.0.0.1:1"}))],
+        ..Start::default()
+    })
+    .await;
+    let mut sealed = link("c1", "default", memory());
+    sealed["target_secrets"] =
+        json!(host.seal(&json!({"DATABASE": {"kind": "String", "value": "hidden"}})));
+    host.put(&sealed).await;
+    host.put(&link("c3", "default", json!({"backend": "memory", "database": "hidden"}))).await;
+    let (c1, c3) = (Component::new(&host, "c1"), Component::new(&host, "c3"));
+    c1.until(Result::is_ok).await;
+    c3.until(Result::is_ok).await;
+    c1.set("k", "v").await.unwrap();
+    assert_eq!(c3.get("k").await.unwrap().unwrap(), "v", "the secret was used");
+    let mut broken = link("c4", "default", memory());
+    broken["target_secrets"] = json!(vec![1, 2, 3]);
+    host.put(&broken).await;
+    let c4 = Component::new(&host, "c4");
+    c4.until(|answer| format!("{answer:?}").contains("sealed")).await;
+    c4.refused("were not sealed by this host").await;
+    let error = format!("{:?}", Component::new(&host, "c2").set("k", "v").await.unwrap_err());
+    assert!(error.contains("redis://***@127.0.0.1:1 is not connected"), "{error}");
+    assert!(!error.contains("hunter2"), "{error}");
+    let warnings = host.log().matches("a secret came in plain configuration").count();
+    assert_eq!(warnings, 1, "{}", host.log());
+    assert!(host.log().contains("setting=\"url\""), "it is named: {}", host.log());
+    assert!(!host.log().contains("hunter2") && !host.log().contains("hidden"), "{}", host.log());
+}
+
+#[tokio::test]
+async fn a_host_without_keys_sends_links_to_the_providers_name() {
+    let host = Host::start(Start { keys: false, ..Start::default() }).await;
+    host.put(&link("c1", "default", memory())).await;
+    Component::new(&host, "c1").until(Result::is_ok).await;
+    let mut sealed = link("c2", "default", memory());
+    sealed["target_secrets"] = json!(vec![1, 2, 3]);
+    host.put(&sealed).await;
+    let c2 = Component::new(&host, "c2");
+    c2.until(|answer| format!("{answer:?}").contains("no key")).await;
+}
+
+#[tokio::test]
+async fn the_providers_own_configuration_lies_below_every_link_and_changes() {
+    let host = Host::start(Start {
+        links: vec![
+            link("c1", "default", json!({})),
+            link("c2", "default", json!({"database": "own"})),
+        ],
+        config: json!({"backend": "memory", "database": "first"}),
+        secrets: json!({"page": {"kind": "String", "value": "10"}}),
+        ..Start::default()
+    })
+    .await;
+    let (c1, c2) = (Component::new(&host, "c1"), Component::new(&host, "c2"));
+    c1.set("k", "first").await.unwrap();
+    c2.set("k", "own").await.unwrap();
+    let second = json!({"backend": "memory", "database": "second"});
+    host.update(second.clone()).await;
+    host.update(second).await;
+    c1.until(|answer| matches!(answer, Ok(None))).await;
+    assert_eq!(c2.get("k").await.unwrap().unwrap(), "own");
+    host.update(json!(["garbage"])).await;
+    host.update(json!({"backend": "memory", "database": "first"})).await;
+    c1.until(|answer| matches!(answer, Ok(Some(_)))).await;
+}
+
+#[tokio::test]
+async fn health_tells_what_is_wrong() {
+    let host = Host::start(started(vec![link("c1", "default", memory())])).await;
+    assert_eq!(host.health().await.unwrap(), json!({"healthy": true}));
+    host.put(&link("c1", "broken", json!({"backend": "memory", "url": "memory://h?x=hunter2"})))
+        .await;
+    let c1 = Component::new(&host, "c1");
+    c1.clone().link("broken").until(|answer| format!("{answer:?}").contains("`x`")).await;
+    let health = host.health().await.unwrap();
+    assert_eq!(health["healthy"], false);
+    assert!(health["message"].as_str().unwrap().contains("no option `x`"), "{health}");
+    assert!(!health.to_string().contains("hunter2"), "{health}");
+    c1.set("k", "v").await.expect("a broken link disturbs no other");
+    host.delete("c1", "broken").await;
+    c1.link("broken").until(|answer| format!("{answer:?}").contains("no link")).await;
+    assert_eq!(host.health().await.unwrap(), json!({"healthy": true}));
+}
+
+#[tokio::test]
+async fn only_its_own_host_stops_it_and_cleanly() {
+    let mut host = Host::start(started(vec![link("c1", "default", memory())])).await;
+    assert_eq!(host.stop("another host").await, None);
+    Component::new(&host, "c1").set("k", "v").await.unwrap();
+    let (first, _second) = tokio::join!(host.stop(HOST), host.stop(HOST));
+    assert_eq!(first.unwrap(), "shutting down");
+    let exit = tokio::time::timeout(Duration::from_secs(5), host.provider.wait()).await;
+    assert!(exit.unwrap().unwrap().success(), "{}", host.log());
+}
+
+#[tokio::test]
+async fn killed_and_restarted_it_serves_the_same_links() {
+    let links = || vec![link("c1", "default", memory())];
+    let mut host = Host::start(started(links())).await;
+    Component::new(&host, "c1").set("k", "v").await.unwrap();
+    host.restart(started(links())).await;
+    let c1 = Component::new(&host, "c1");
+    assert_eq!(c1.get("k").await.unwrap(), None, "memory is gone with its process");
+    c1.set("k", "v").await.unwrap();
+}
+
+#[tokio::test]
+async fn cancelled_calls_hurt_nobody() {
+    let host = Host::start(started(vec![link("c1", "default", memory())])).await;
+    let c1 = Component::new(&host, "c1");
+    for i in 0..200 {
+        let value = Bytes::from(vec![0; 100_000]);
+        let set = store::set(&host.wrpc, c1.cx(), "default", "big", &value);
+        let _ = tokio::time::timeout(Duration::from_micros(i * 20), set).await;
+    }
+    c1.set("k", "v").await.unwrap();
+    assert_eq!(c1.get("k").await.unwrap().unwrap(), "v");
+    if let Some(value) = c1.get("big").await.unwrap() {
+        assert_eq!(value.len(), 100_000, "whole or not at all");
+    }
+    assert_eq!(host.health().await.unwrap(), json!({"healthy": true}));
+}
+
+/// A component that is told of changes.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Vec<String>>>);
+
+impl watcher::Handler<NatsContext> for Told {
+    async fn on_set(&self, cx: NatsContext, bucket: String, key: String, value: Bytes) -> Wire<()> {
+        let source = cx.headers.unwrap().get("source-id").unwrap().to_string();
+        assert_eq!((source.as_str(), bucket.as_str()), (PROVIDER, "0"));
+        self.0.lock().unwrap().push(format!("{key}={}", String::from_utf8_lossy(&value)));
+        Ok(())
+    }
+
+    async fn on_delete(&self, _: NatsContext, _: String, key: String) -> Wire<()> {
+        self.0.lock().unwrap().push(format!("-{key}"));
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn components_are_told_of_changes() {
+    let shared = json!({"backend": "memory", "database": "w"});
+    let host = Host::start(started(vec![link("c1", "default", shared)])).await;
+    let c1 = Component::new(&host, "c1");
+    let mut told = Vec::new();
+    for watcher in ["w1", "w2"] {
+        let heard = Told::default();
+        told.push(heard.clone());
+        let prefix: Arc<str> = format!("{LATTICE}.{watcher}").into();
+        let nats = host.server.client().await;
+        let wrpc = wrpc_transport_nats::Client::new(nats, Arc::clone(&prefix), Some(prefix)).await;
+        let wrpc = wrpc.unwrap();
+        let serving = bindings::serve(&wrpc, heard).await.unwrap();
+        tokio::spawn(async move {
+            let _wrpc = wrpc;
+            let mut calls = stream::select_all(serving.into_iter().map(|(_, _, calls)| calls));
+            while let Some(call) = calls.next().await {
+                call.unwrap().await.unwrap();
+            }
+        });
+        let mut source = link(PROVIDER, "default", json!({}));
+        source["target"] = json!(watcher);
+        source["source_config"] =
+            json!({"backend": "memory", "database": "w", "WATCH": "SET@job,DEL@job"});
+        host.put(&source).await;
+        host.put(&source).await;
+        assert!(host.health().await.is_some(), "a second watcher blocks nothing");
+    }
+    let until = async |told: &Told, last: &str| {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while told.0.lock().unwrap().last().is_none_or(|told| told != last) {
+            assert!(Instant::now() < deadline, "{:?}\n{}", told.0.lock().unwrap(), host.log());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    // Whether the watch has begun shows in the first change that arrives.
+    for told in &told {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while told.0.lock().unwrap().is_empty() {
+            c1.set("job", "begin").await.unwrap();
+            assert!(Instant::now() < deadline, "{}", host.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    c1.set("job", "ready").await.unwrap();
+    for told in &told {
+        until(told, "job=ready").await;
+        told.0.lock().unwrap().clear();
+    }
+    c1.set("other", "not told").await.unwrap();
+    for i in 0..20 {
+        c1.set("job", format!("{i}")).await.unwrap();
+    }
+    c1.delete("job").await.unwrap();
+    let expected: Vec<_> = (0..20).map(|i| format!("job={i}")).chain(["-job".to_owned()]).collect();
+    for told in &told {
+        until(told, "-job").await;
+        assert_eq!(*told.0.lock().unwrap(), expected);
+    }
+    // One of them is unlinked: the other goes on.
+    let mut source = link(PROVIDER, "default", json!({}));
+    source["target"] = json!("w1");
+    host.nats
+        .publish(
+            format!("wasmbus.rpc.{LATTICE}.{PROVIDER}.linkdefs.del"),
+            source.to_string().into(),
+        )
+        .await
+        .unwrap();
+    host.nats.flush().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    c1.set("job", "after").await.unwrap();
+    until(&told[1], "job=after").await;
+    assert_eq!(*told[0].0.lock().unwrap(), expected);
+}
+
+#[tokio::test]
+async fn what_is_no_host_data_ends_it_with_a_reason() {
+    for garbage in ["", "\r\n", "hunter2\r\n", "aHVudGVyMg==\r\n", "e30=\r\n", "\u{0}\u{1}"] {
+        let log = Arc::default();
+        let mut provider = spawn(garbage.as_bytes(), &log).await;
+        let exit = tokio::time::timeout(Duration::from_secs(10), provider.wait()).await.unwrap();
+        assert!(!exit.unwrap().success());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let log = log.lock().unwrap().clone();
+        assert!(log.starts_with("Error: ") && !log.contains("hunter2"), "{garbage:?}: {log}");
+        assert!(!log.contains("panicked"), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn help_explains_it() {
+    let program = env!("CARGO_BIN_EXE_provider");
+    let help = tokio::process::Command::new(program).arg("--help").output().await.unwrap();
+    assert!(help.status.success());
+    let text = String::from_utf8(help.stdout).unwrap();
+    for word in [
+        "wasi:keyvalue@0.2.0-draft",
+        "enable_bucket_auto_create",
+        "Backends in this build: memory, nats, redis",
+    ] {
+        assert!(text.contains(word), "{word}");
+    }
+}

@@ -1,0 +1,179 @@
+//! The provider binary on a real NATS JetStream: upstream's manifests and data, every function, servers that are away and killed.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so")]
+
+#[allow(dead_code, reason = "other tests use the rest")]
+mod host;
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result as Wire;
+use async_nats::jetstream;
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use host::{Host, Server, Start, by, link};
+use serde_json::{Value, json};
+
+#[allow(missing_docs, clippy::pedantic, clippy::clone_on_ref_ptr, clippy::use_self)]
+#[allow(clippy::future_not_send, unused_qualifications, unreachable_pub)]
+mod bindings {
+    wit_bindgen_wrpc::generate!({ path: "wit", world: "host" });
+}
+use bindings::wrpc::keyvalue::{atomics, batch, store};
+use store::Error;
+
+async fn call<T>(call: impl Future<Output = Wire<T>>) -> T {
+    let answer = tokio::time::timeout(Duration::from_secs(15), call).await;
+    answer.expect("an answer in time").expect("an answer, not a failed invocation")
+}
+
+async fn get(host: &Host, link: &str, key: &str) -> Result<Option<Bytes>, Error> {
+    call(store::get(&host.wrpc, Some(by("c1", link)), link, key)).await
+}
+
+async fn set(host: &Host, link: &str, key: &str, value: &str) -> Result<(), Error> {
+    let value = Bytes::copy_from_slice(value.as_bytes());
+    call(store::set(&host.wrpc, Some(by("c1", link)), link, key, &value)).await
+}
+
+async fn increment(host: &Host, link: &str, key: &str, delta: u64) -> Result<u64, Error> {
+    call(atomics::increment(&host.wrpc, Some(by("c1", link)), link, key, delta)).await
+}
+
+/// All keys, page by page.
+async fn keys(host: &Host, link: &str) -> Vec<String> {
+    let (mut keys, mut cursor) = (Vec::new(), None);
+    loop {
+        let cx = Some(by("c1", link));
+        let page = call(store::list_keys(&host.wrpc, cx, link, cursor)).await.unwrap();
+        keys.extend(page.keys);
+        cursor = page.cursor;
+        if cursor.is_none() {
+            keys.sort_unstable();
+            keys.dedup();
+            return keys;
+        }
+    }
+}
+
+fn started(links: Vec<Value>) -> Start {
+    Start { links, ..Start::default() }
+}
+
+#[tokio::test]
+async fn upstreams_manifest_keeps_upstreams_data_and_creates_only_what_it_says() {
+    let server = Server::start().await;
+    let js = jetstream::new(server.client().await);
+    let config = |bucket: &str| json!({"bucket": bucket, "cluster_uri": server.url});
+    let mut created = config("made");
+    created["enable_bucket_auto_create"] = json!("true");
+    let theirs = jetstream::kv::Config { bucket: "theirs".into(), ..Default::default() };
+    let theirs = js.create_key_value(theirs).await.unwrap();
+    theirs.put("external.key", "raw".into()).await.unwrap();
+    theirs.put("counter", "10".into()).await.unwrap();
+    let links = vec![
+        link("c1", "default", config("theirs")),
+        link("c1", "missing", config("missing")),
+        link("c1", "made", created),
+    ];
+    let host = Host::start(started(links)).await;
+    assert_eq!(get(&host, "default", "external.key").await.unwrap().unwrap(), "raw");
+    set(&host, "default", "ours", "v").await.unwrap();
+    assert_eq!(theirs.get("ours").await.unwrap().unwrap(), "v");
+    assert_eq!(increment(&host, "default", "counter", 5).await.unwrap(), 15);
+    assert_eq!(theirs.get("counter").await.unwrap().unwrap(), "15");
+    let error = increment(&host, "default", "ours", 1).await.unwrap_err();
+    assert!(format!("{error:?}").contains("decimal"), "{error:?}");
+    assert_eq!(theirs.get("ours").await.unwrap().unwrap(), "v", "unchanged");
+    let error = set(&host, "default", "a b:c*", "v").await.unwrap_err();
+    assert!(matches!(error, Error::Other(_)), "{error:?}");
+    assert!(matches!(get(&host, "missing", "k").await, Err(Error::NoSuchStore)));
+    assert!(matches!(set(&host, "missing", "k", "v").await, Err(Error::NoSuchStore)));
+    assert!(js.get_key_value("missing").await.is_err(), "nothing was created");
+    set(&host, "made", "k", "v").await.unwrap();
+    let made = js.get_key_value("made").await.unwrap();
+    assert_eq!(made.get("k").await.unwrap().unwrap(), "v", "created, in upstream's layout");
+
+    let (cx, w) = (|| Some(by("c1", "default")), &host.wrpc);
+    let pairs: Vec<_> = (0..300).map(|i| (format!("k{i:03}"), vec![b'x'; i % 7 * 4000])).collect();
+    let pairs: Vec<_> = pairs.into_iter().map(|(key, value)| (key, Bytes::from(value))).collect();
+    let refs: Vec<_> = pairs.iter().map(|(key, value)| (key.as_str(), value)).collect();
+    call(batch::set_many(w, cx(), "default", &refs)).await.unwrap();
+    let names: Vec<_> = refs.iter().rev().map(|(key, _)| *key).collect();
+    let got = call(batch::get_many(w, cx(), "default", &names)).await.unwrap();
+    let got: Vec<_> = got.into_iter().flatten().collect();
+    assert!(got.iter().eq(pairs.iter().rev()), "every one in the order asked");
+    assert_eq!(keys(&host, "default").await.len(), 303);
+    let bad = call(batch::delete_many(w, cx(), "default", &["a b:c*", "ours"])).await;
+    assert!(bad.is_err(), "a failure is reported");
+    call(batch::delete_many(w, cx(), "default", &names)).await.unwrap();
+    call(store::delete(w, cx(), "default", "never")).await.unwrap();
+    assert!(keys(&host, "default").await.starts_with(&["counter".into(), "external.key".into()]));
+}
+
+#[tokio::test]
+async fn counters_are_exact_and_keys_any_text_in_our_layout() {
+    let server = Server::start().await;
+    let config = json!({"url": server.url, "database": "app", "identifier": "any", "page": "100"});
+    let host = Host::start(started(vec![link("c1", "default", config)])).await;
+    let sums: Vec<_> = stream::iter(0..400)
+        .map(|_| increment(&host, "default", "n", 1))
+        .buffer_unordered(32)
+        .collect()
+        .await;
+    let mut sums: Vec<_> = sums.into_iter().map(Result::unwrap).collect();
+    sums.sort_unstable();
+    assert_eq!(sums, (1..=400).collect::<Vec<_>>());
+    set(&host, "default", "a b:c*\0é", "odd").await.unwrap();
+    for i in 0..350 {
+        set(&host, "default", &format!("k{i:03}"), "v").await.unwrap();
+    }
+    let found = keys(&host, "default").await;
+    assert_eq!(found.len(), 352);
+    assert_eq!(found[0], "a b:c*\0é");
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_breaks_only_its_own_link_and_comes_up_by_itself() {
+    let (mut server, well) = (Server::start().await, Server::start().await);
+    server.client().await;
+    server.kill().await;
+    let config = |server: &Server, bucket: &str| json!({"cluster_uri": server.url, "bucket": bucket, "enable_bucket_auto_create": "true"});
+    let links =
+        vec![link("c1", "default", config(&server, "b")), link("c1", "well", config(&well, "b"))];
+    let host = Host::start(started(links)).await;
+    let begin = Instant::now();
+    let error = format!("{:?}", get(&host, "default", "k").await.unwrap_err());
+    assert!(error.contains("not connected"), "{error}");
+    assert!(begin.elapsed() < Duration::from_secs(4), "{:?}", begin.elapsed());
+    set(&host, "well", "k", "v").await.unwrap();
+    assert_eq!(host.health().await.unwrap()["healthy"], false);
+    server.restart();
+    until_ok(&host).await;
+    let mut written = Vec::new();
+    for i in 0..60 {
+        if i == 20 {
+            server.kill().await;
+            server.restart();
+        }
+        let key = format!("k{i}");
+        if set(&host, "default", &key, "v").await.is_ok() {
+            written.push(key);
+        }
+        set(&host, "well", "k", "v").await.expect("the other link is not disturbed");
+    }
+    until_ok(&host).await;
+    for key in &written[20..] {
+        assert!(get(&host, "default", key).await.unwrap().is_some(), "{key} was acknowledged");
+    }
+    assert!(written.len() >= 50, "{} of 60 written", written.len());
+    assert_eq!(host.health().await.unwrap(), json!({"healthy": true}));
+}
+
+async fn until_ok(host: &Host) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while get(host, "default", "k").await.is_err() {
+        assert!(Instant::now() < deadline, "{}", host.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

@@ -1,0 +1,189 @@
+//! The provider binary on a real Redis: upstream's manifests and data, every function, servers that are away, killed and restarted.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so")]
+
+#[allow(dead_code, reason = "other tests use the rest")]
+mod host;
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    clippy::pedantic,
+    reason = "the servers of all tests"
+)]
+#[path = "../../tests/src/servers/redis.rs"]
+mod redis;
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result as Wire;
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use host::{Host, Start, by, link};
+use redis::Server;
+use serde_json::{Value, json};
+
+#[allow(missing_docs, clippy::pedantic, clippy::clone_on_ref_ptr, clippy::use_self)]
+#[allow(clippy::future_not_send, unused_qualifications, unreachable_pub)]
+mod bindings {
+    wit_bindgen_wrpc::generate!({ path: "wit", world: "host" });
+}
+use bindings::wrpc::keyvalue::{atomics, batch, store};
+use store::Error;
+
+async fn call<T>(call: impl Future<Output = Wire<T>>) -> T {
+    let answer = tokio::time::timeout(Duration::from_secs(10), call).await;
+    answer.expect("an answer in time").expect("an answer, not a failed invocation")
+}
+
+async fn get(host: &Host, link: &str, key: &str) -> Result<Option<Bytes>, Error> {
+    call(store::get(&host.wrpc, Some(by("c1", link)), "default", key)).await
+}
+
+async fn set(host: &Host, link: &str, key: &str, value: &str) -> Result<(), Error> {
+    let value = Bytes::copy_from_slice(value.as_bytes());
+    call(store::set(&host.wrpc, Some(by("c1", link)), "default", key, &value)).await
+}
+
+fn started(links: Vec<Value>) -> Start {
+    Start { links, ..Start::default() }
+}
+
+fn url(server: &Server) -> String {
+    format!("redis://{}", server.address())
+}
+
+/// All keys, page by page.
+async fn keys(host: &Host, link: &str) -> Vec<String> {
+    let (mut keys, mut cursor) = (Vec::new(), None);
+    loop {
+        let cx = Some(by("c1", link));
+        let page = call(store::list_keys(&host.wrpc, cx, "default", cursor)).await.unwrap();
+        keys.extend(page.keys);
+        cursor = page.cursor;
+        if cursor.is_none() {
+            keys.sort_unstable();
+            keys.dedup();
+            return keys;
+        }
+    }
+}
+
+#[tokio::test]
+async fn upstreams_manifest_keeps_upstreams_data() {
+    let server = Server::start();
+    let config = json!({"URL": url(&server) + "/0", "BACKEND_RESPONSE_TIMEOUT_MS": "1000"});
+    let host = Host::start(started(vec![link("c1", "default", config)])).await;
+    server.command(&["SET", "external-key", "theirs"]);
+    server.command(&["SET", "counter", "10"]);
+    assert_eq!(get(&host, "default", "external-key").await.unwrap().unwrap(), "theirs");
+    set(&host, "default", "ours", "v").await.unwrap();
+    assert!(server.command(&["GET", "ours"]).contains('v'));
+    let cx = || Some(by("c1", "default"));
+    let w = &host.wrpc;
+    assert_eq!(call(atomics::increment(w, cx(), "any", "counter", 5)).await.unwrap(), 15);
+    assert!(server.command(&["GET", "counter"]).contains("15"));
+    server.command(&["SET", "negative", "-5"]);
+    let error = call(atomics::increment(w, cx(), "any", "negative", 1)).await.unwrap_err();
+    assert!(format!("{error:?}").contains("negative"), "{error:?}");
+    assert!(server.command(&["GET", "negative"]).contains("-5"), "unchanged");
+    server.command(&["DEL", "negative"]);
+    let pairs: Vec<_> = (0..500).map(|i| (format!("k{i:03}"), Bytes::from("v"))).collect();
+    let pairs: Vec<_> = pairs.iter().map(|(key, value)| (key.as_str(), value)).collect();
+    call(batch::set_many(w, cx(), "any", &pairs)).await.unwrap();
+    let asked = ["k007", "none", "k001", "k007"];
+    let got = call(batch::get_many(w, cx(), "any", &asked)).await.unwrap();
+    let got: Vec<_> = got.iter().map(|pair| pair.as_ref().map(|(key, _)| key.as_str())).collect();
+    assert_eq!(got, [Some("k007"), None, Some("k001"), Some("k007")]);
+    assert_eq!(keys(&host, "default").await.len(), 503);
+    let names: Vec<_> = pairs.iter().map(|(key, _)| *key).collect();
+    call(batch::delete_many(w, cx(), "any", &names)).await.unwrap();
+    assert_eq!(keys(&host, "default").await, ["counter", "external-key", "ours"]);
+    call(store::delete(w, cx(), "any", "ours")).await.unwrap();
+    assert!(!call(store::exists(w, cx(), "any", "ours")).await.unwrap());
+    call(batch::get_many(w, cx(), "any", &[])).await.unwrap();
+    call(batch::set_many(w, cx(), "any", &[])).await.unwrap();
+    call(batch::delete_many(w, cx(), "any", &[])).await.unwrap();
+}
+
+#[tokio::test]
+async fn counters_are_exact_across_links_and_layouts() {
+    let server = Server::start();
+    let plain = json!({"url": url(&server)});
+    let table = json!({"url": url(&server), "layout": "table", "database": "app", "ttl": "1h"});
+    let links = vec![link("c1", "default", plain), link("c1", "table", table)];
+    let host = Host::start(started(links)).await;
+    for name in ["default", "table"] {
+        let sums: Vec<_> = stream::iter(0..400)
+            .map(|_| {
+                let wrpc = &host.wrpc;
+                async move {
+                    call(atomics::increment(wrpc, Some(by("c1", name)), "default", "n", 1)).await
+                }
+            })
+            .buffer_unordered(32)
+            .collect()
+            .await;
+        let mut sums: Vec<_> = sums.into_iter().map(Result::unwrap).collect();
+        sums.sort_unstable();
+        assert_eq!(sums, (1..=400).collect::<Vec<_>>(), "{name}");
+    }
+    set(&host, "table", "a b:c*\0é", "odd").await.unwrap();
+    assert_eq!(keys(&host, "table").await, ["a b:c*\0é", "n"]);
+    assert_eq!(keys(&host, "default").await.iter().filter(|key| *key == "n").count(), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_breaks_only_its_own_link_and_comes_up_by_itself() {
+    let mut server = Server::with(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let well = Server::start();
+    server.kill();
+    let away = url(&server);
+    let links = vec![
+        link("c1", "default", json!({"url": away})),
+        link("c1", "well", json!({"url": url(&well)})),
+    ];
+    let host = Host::start(started(links)).await;
+    let begin = Instant::now();
+    let error = format!("{:?}", get(&host, "default", "k").await.unwrap_err());
+    assert!(error.contains(&server.address()) && error.contains("not connected"), "{error}");
+    assert!(begin.elapsed() < Duration::from_secs(4), "{:?}", begin.elapsed());
+    set(&host, "well", "k", "v").await.unwrap();
+    assert_eq!(host.health().await.unwrap()["healthy"], false);
+    server.restart();
+    until_ok(&host).await;
+    assert_eq!(host.health().await.unwrap(), json!({"healthy": true}));
+
+    // Killed and started again under calls: what was answered is there.
+    let (mut written, mut failed) = (0, 0);
+    for i in 0..300 {
+        if i == 100 {
+            server.kill();
+        }
+        if i == 102 {
+            server.restart();
+        }
+        match set(&host, "default", &format!("k{i}"), "v").await {
+            Ok(()) => {
+                written += 1;
+                assert!(
+                    get(&host, "default", &format!("k{i}")).await.is_ok_and(|v| v.is_some())
+                        || i >= 100
+                );
+            }
+            Err(_) => failed += 1,
+        }
+        set(&host, "well", "k", "v").await.expect("the other link is not disturbed");
+    }
+    until_ok(&host).await;
+    assert!(written >= 250 && failed <= 50, "{written} written, {failed} failed");
+    assert_eq!(host.health().await.unwrap(), json!({"healthy": true}));
+}
+
+async fn until_ok(host: &Host) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while get(host, "default", "k").await.is_err() {
+        assert!(Instant::now() < deadline, "{}", host.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
