@@ -27,6 +27,8 @@ mod builder;
 mod counter;
 mod driver;
 mod envelope;
+#[doc(hidden)]
+pub mod fuzz;
 mod keys;
 mod layout;
 mod list;
