@@ -5,6 +5,7 @@ use std::error::Error as _;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::rustls::pki_types::pem::PemObject as _;
@@ -269,16 +270,17 @@ impl Builder {
     /// Connects.
     ///
     /// # Errors
-    /// `Config` for settings that cannot be used, `Unauthenticated`, `Unavailable` when no server answers or JetStream is off.
+    /// `Config` for settings that cannot be used, `Unauthenticated`, `PermissionDenied` when answers may not be received, `Unavailable`
+    /// when no server answers or JetStream is off.
     pub async fn connect(mut self) -> Result<Nats> {
         if self.timeout.is_zero() || self.attempt_timeout.is_zero() {
             return Err(Error::config("a timeout must be longer than zero"));
         }
-        let refusals = Refusals::default();
+        let (refusals, deaf) = (Refusals::default(), Arc::new(AtomicBool::new(false)));
         let owned = self.client.is_none();
         let client = match self.client.take() {
             Some(client) => client,
-            None => self.dial(refusals.clone()).await?,
+            None => self.dial(refusals.clone(), Arc::clone(&deaf)).await?,
         };
         Server::new(&client.server_info())?;
         let prefix = match (&self.api_prefix, &self.domain) {
@@ -304,6 +306,12 @@ impl Builder {
         let shared = Shared::new(Js::new(mux, &prefix), rules, owned);
         let store = Nats(Arc::new(shared));
         let (checked, ()) = tokio::join!(store.check_jetstream(), temporary::look(&store.0.js.mux));
+        if deaf.load(Ordering::Acquire) {
+            return Err(Error::new(
+                ErrorKind::PermissionDenied,
+                "these credentials may not subscribe to where answers go: set inbox_prefix to what they may",
+            ));
+        }
         checked?;
         for (name, config) in &self.databases {
             match store.0.create_database(name, config).await {
@@ -315,7 +323,7 @@ impl Builder {
         Ok(store)
     }
 
-    async fn dial(&mut self, refusals: Refusals) -> Result<Client> {
+    async fn dial(&mut self, refusals: Refusals, deaf: Arc<AtomicBool>) -> Result<Client> {
         let (addresses, from_url) = addresses(&self.servers)?;
         if let Credentials::None = self.credentials {
             self.credentials = from_url;
@@ -336,8 +344,8 @@ impl Builder {
             .subscription_capacity(1 << 18)
             .client_capacity(4096)
             .event_callback(move |event| {
-                let refusals = refusals.clone();
-                async move { on_event(&event, &refusals) }
+                let (refusals, deaf) = (refusals.clone(), Arc::clone(&deaf));
+                async move { on_event(&event, &refusals, &deaf) }
             });
         if let Some(name) = &self.name {
             options = options.name(name);
@@ -494,11 +502,14 @@ fn percent_decode(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-fn on_event(event: &Event, refusals: &Refusals) {
+fn on_event(event: &Event, refusals: &Refusals, deaf: &AtomicBool) {
     match event {
         Event::ServerError(error) => {
             let text = error.to_string();
             refusals.note(&text);
+            if text.to_ascii_lowercase().contains("permissions violation for subscription") {
+                deaf.store(true, Ordering::Release);
+            }
             // Asked of everybody, and answered to few.
             if text.contains(temporary::SUBJECT) {
                 return;

@@ -89,8 +89,8 @@ impl Target for NatsTarget {
         let store = Nats::builder()
             .servers([proxy.url()])
             .layout(self.layout)
-            .timeout(Duration::from_secs(8))
-            .attempt_timeout(Duration::from_secs(2))
+            .timeout(Duration::from_secs(12))
+            .attempt_timeout(Duration::from_secs(3))
             .connect()
             .await?;
         let (server, layout) = (Arc::clone(&self.server), self.layout);

@@ -195,6 +195,47 @@ async fn a_slow_way_only_takes_longer() {
     assert_eq!(t.list().await.unwrap(), ["k", "n"]);
 }
 
+/// Stopped most of the time, as on a machine that has too much to do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_stutters_only_takes_longer() {
+    let server = Arc::new(Server::start());
+    let store: Arc<dyn StoreAdmin> = Arc::new(Nats::connect(&server.url()).await.unwrap());
+    let t = table(&store, "t");
+    t.write("k", "0").await.unwrap();
+    let mut watch = t.watch().changes_only().await.unwrap();
+    let stutter = {
+        let server = Arc::clone(&server);
+        std::thread::spawn(move || {
+            for _ in 0..12 {
+                server.pause();
+                std::thread::sleep(Duration::from_millis(300));
+                server.resume();
+                std::thread::sleep(Duration::from_millis(60));
+            }
+        })
+    };
+    let mut last = 0;
+    while !stutter.is_finished() {
+        last += 1;
+        let value = last.to_string();
+        t.write("k", &value).await.unwrap();
+        assert_eq!(t.read("k").await.unwrap().unwrap().value(), value.as_bytes());
+        assert_eq!(t.increment("n", 1).await.unwrap().value, last);
+        assert_eq!(t.list().await.unwrap(), ["k", "n"]);
+    }
+    stutter.join().unwrap();
+    let end = last.to_string();
+    loop {
+        let event = tokio::time::timeout(Duration::from_secs(20), watch.next()).await;
+        if let Event::Put(record) = event.expect("an event in time").unwrap().unwrap()
+            && record.key() == "k"
+            && record.value() == end.as_bytes()
+        {
+            break;
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_wrong_with_the_server_is_said() {
     let kind = async |url: &str| {

@@ -447,6 +447,9 @@ async fn what_a_user_may_not_do_is_said_at_once_and_the_rest_works() {
     assert_eq!(denied.kind(), ErrorKind::PermissionDenied, "{denied:?}");
 
     works(user("inbox").inbox_prefix("_MINE")).await;
+    let deaf = refused(user("inbox")).await;
+    assert_eq!(deaf.kind(), ErrorKind::PermissionDenied, "{deaf:?}");
+    assert!(deaf.message().contains("inbox_prefix"), "{deaf}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
