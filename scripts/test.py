@@ -38,7 +38,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ALONE = ["nats_bad_days", "nats_cluster", "nats_conformance", "nats_crashes"]
 
 # What tests say although they pass: that something is left out here, or takes its time.
-NOTE = r"^note: "
+NOTE = r"^==> "
 
 # The same selection for every test step, so that nothing is built twice with other features.
 ALL = ["--workspace", "--all-features", "--locked"]
