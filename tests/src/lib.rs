@@ -8,13 +8,18 @@ pub mod memory;
 pub mod mutants;
 #[cfg(feature = "suites")]
 pub mod redis;
-#[cfg(feature = "suites")]
 pub mod servers;
 
 #[cfg(doctest)]
 mod documents {
+    // It shows the provider, too: the test command tests it with all features.
+    #[cfg(feature = "provider")]
     #[doc = include_str!("../../README.md")]
     struct Readme;
+
+    #[cfg(feature = "provider")]
+    #[doc = include_str!("../../docs/provider.md")]
+    struct Provider;
 
     #[doc = include_str!("../../docs/recipes.md")]
     struct Recipes;
