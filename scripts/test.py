@@ -89,8 +89,30 @@ def examples(run: Run) -> None:
     run.test(*ALL, "--examples", *run.targets(of_examples=True))
 
 
+def real_host(run: Run) -> None:
+    """A workspace of its own, as the host pins an old wasmtime; the provider and the component in it are ours."""
+    if shutil.which("rustup"):
+        run.succeeds(["rustup", "target", "add", "wasm32-wasip2"], seconds=120)
+    run.cargo("build", "--locked", "-p", "provider")
+    target = Path(run.metadata["target_directory"])
+    guests = ["--manifest-path", "provider-wasmtime/guests/Cargo.toml", "--target-dir", str(target / "guests")]
+    run.cargo("build", "--release", "--locked", "--target", "wasm32-wasip2", *guests)
+    host = ROOT / "provider" / "real-host"
+    run.test(
+        *["--locked", "--manifest-path", str(host / "Cargo.toml"), "--target-dir", str(target / "real-host")],
+        env={
+            # As its own configuration says, which Cargo reads only from its directory.
+            "RUSTC_WRAPPER": str(host / "rustc-wrap.sh"),
+            "STORE_TEST_PROVIDER": str(target / "debug" / "provider"),
+            "STORE_TEST_GUEST": str(target / "guests" / "wasm32-wasip2" / "release" / "guest_draft.wasm"),
+        },
+    )
+
+
 def bench(run: Run) -> None:
-    run.cargo("run", "--release", "--locked", "-p", "tests", "--bin", "bench", "--", "memory", "--quick")
+    bench = ["run", "--release", "--locked", "-p", "tests", "--bin", "bench"]
+    run.cargo(*bench, "--", "memory", "--quick")
+    run.command(["cargo", *bench, "--features", "provider", "--", "provider", "--quick"], env=run.servers)
 
 
 def fmt(run: Run) -> None:
@@ -174,6 +196,7 @@ STEPS = [
     Step(suites, "all other integration tests"),
     Step(examples, "the examples, against the real binaries"),
     Step(nats, "NATS: the conformance suite in its layouts; kills, cuts, a cluster of three"),
+    Step(real_host, "the provider and a component in a real wasmCloud 1 host", full=True),
     Step(bench, "the benchmarks, shortened", full=True),
     Step(fmt, "formatting"),
     Step(lints, "clippy, all features and each on its own"),
@@ -248,7 +271,7 @@ class Run:
         }.difference(ALONE)
         return [word for name in sorted(names) for word in ("--test", name)]
 
-    def test(self, *arguments: str, show: str | None = None) -> None:
+    def test(self, *arguments: str, show: str | None = None, env: dict[str, str] | None = None) -> None:
         """Runs `cargo test`, shows its summaries and counts their cases."""
         summary = re.compile(r"test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored;.*")
         runner = re.compile(r"\s+(?:Running (?:unittests )?(.+?) \(|Doc-tests (\S+))")
@@ -267,7 +290,7 @@ class Run:
                     self.show(f"{line.strip()} ({what})")
 
         command = ["cargo", "test", "--no-fail-fast", *arguments]
-        self.command(command, env=self.servers, read=read, show=show)
+        self.command(command, env={**self.servers, **(env or {})}, read=read, show=show)
         if ran == 0:
             raise Failed("no test ran: have they been renamed?")
 

@@ -4,6 +4,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
+import archive
 import checks
 import tools
 
@@ -104,6 +105,27 @@ class Versions(unittest.TestCase):
     def test_a_program_that_is_not_there_has_no_version(self):
         self.assertEqual(tools.version_of(Path("no-such-program")), ())
         self.assertIsNone(tools.on_path(["no-such-program"], (1,)))
+
+
+class Archive(unittest.TestCase):
+    def test_each_manifest_gets_the_place_of_the_archive(self):
+        manifests = sorted((archive.ROOT / "provider" / "manifests").glob("*.yaml"))
+        self.assertEqual([path.stem for path in manifests], ["memory", "nats", "redis"])
+        for path in manifests:
+            text = archive.manifest(path.read_text(encoding="utf-8"), Path("/srv/keyvalue.par.gz"))
+            self.assertIn("image: file:///srv/keyvalue.par.gz", text)
+            self.assertNotIn(archive.PLACE, text)
+        with self.assertRaises(ValueError):
+            archive.manifest("image: other", Path("/srv/keyvalue.par.gz"))
+
+    def test_the_binary_is_found_in_what_cargo_says(self):
+        other = '{"executable": "/t/other", "target": {"name": "other"}}'
+        lib = '{"executable": null, "target": {"name": "provider"}}'
+        program = '{"executable": "/t/provider", "target": {"name": "provider"}}'
+        messages = "\n".join([other, lib, program, '{"reason": "build-finished"}'])
+        self.assertEqual(archive.executable(messages), Path("/t/provider"))
+        with self.assertRaises(ValueError):
+            archive.executable("\n".join([other, lib]))
 
 
 if __name__ == "__main__":

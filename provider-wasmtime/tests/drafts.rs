@@ -2,28 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on says so")]
 
+#[allow(dead_code, reason = "other tests use the rest")]
 mod common;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::{Host, buckets, guest, linker, place, store};
-use ops::Ops;
+use common::drafts::ops::Ops;
+use common::drafts::{Guest, drafts, first, second};
+use common::{Made, buckets, guest, keys, linker, pair, place, store};
 use provider::{Buckets, Filter, Limits};
 use provider_wasmtime::{KvCtx, draft, draft2};
 use store_memory::Memory;
-use wasmtime::Store;
-use wasmtime::component::{Instance, Linker};
-
-mod ops {
-    #![allow(missing_docs, unreachable_pub)]
-    wasmtime::component::bindgen!({
-        path: "guests/wit/ops.wit",
-        inline: "package test:host; world ops { export guest:ops/ops; }",
-        world: "test:host/ops",
-        exports: { default: async },
-    });
-}
 
 mod cas {
     #![allow(missing_docs, unreachable_pub)]
@@ -35,63 +25,9 @@ mod cas {
     });
 }
 
-struct Guest {
-    store: Store<Host>,
-    instance: Instance,
-    ops: Ops,
-}
-
-type Add = fn(&mut Linker<Host>) -> wasmtime::Result<()>;
-type Answer<T> = Result<T, String>;
-
-/// The drafts, by the name of their guest.
-const DRAFTS: [(&str, Add); 2] =
-    [("draft", draft::add_to_linker::<Host>), ("draft2", draft2::add_to_linker::<Host>)];
-
-impl Guest {
-    async fn start((name, add): (&str, Add), kv: KvCtx) -> Self {
-        let mut store = store(kv);
-        let instance = linker(add).instantiate_async(&mut store, &guest(name)).await.unwrap();
-        let ops = Ops::new(&mut store, &instance).unwrap();
-        Self { store, instance, ops }
-    }
-}
-
-macro_rules! calls {
-    ($($name:ident / $call:ident ($($arg:ident: $type:ty),*) -> $answer:ty;)*) => {
-        impl Guest {$(
-            async fn $name(&mut self, $($arg: $type),*) -> Answer<$answer> {
-                self.ops.guest_ops_ops().$call(&mut self.store, $($arg),*).await.expect("no trap")
-            }
-        )*}
-    };
-}
-
-calls! {
-    get / call_get (bucket: &str, key: &str) -> Option<Vec<u8>>;
-    set / call_set (bucket: &str, key: &str, value: &[u8]) -> ();
-    delete / call_delete (bucket: &str, key: &str) -> ();
-    exists / call_exists (bucket: &str, key: &str) -> bool;
-    list_keys / call_list_keys (bucket: &str, cursor: Option<&str>) -> (Vec<String>, Option<String>);
-    increment / call_increment (bucket: &str, key: &str, delta: i64) -> String;
-    get_many / call_get_many (bucket: &str, keys: &[String]) -> Vec<Option<(String, Vec<u8>)>>;
-    set_many / call_set_many (bucket: &str, pairs: &[(String, Vec<u8>)]) -> ();
-    delete_many / call_delete_many (bucket: &str, keys: &[String]) -> ();
-    leak / call_leak (bucket: &str, times: u32) -> ();
-    spin / call_spin (bucket: &str, key: &str, times: u32) -> ();
-}
-
-fn keys<const N: usize>(keys: [&str; N]) -> Vec<String> {
-    keys.map(str::to_owned).to_vec()
-}
-
-fn pair(key: &str, value: &str) -> (String, Vec<u8>) {
-    (key.to_owned(), value.into())
-}
-
 #[tokio::test]
 async fn every_operation_through_a_guest() {
-    for draft in DRAFTS {
+    for draft in drafts() {
         let memory = Arc::new(Memory::new());
         let mut guest = Guest::start(draft, KvCtx::new(buckets(&memory))).await;
         for b in ["", "cache"] {
@@ -124,7 +60,7 @@ async fn every_operation_through_a_guest() {
 
 #[tokio::test]
 async fn errors_are_answers_and_never_traps() {
-    for draft in DRAFTS {
+    for draft in drafts() {
         let memory = Arc::new(Memory::new());
         let limits = {
             let mut limits = Limits::default();
@@ -139,7 +75,7 @@ async fn errors_are_answers_and_never_traps() {
         assert_eq!(guest.set("forbidden", "k", b"v").await.map(|()| None), denied);
         for bad in ["v", "-5", "18446744073709551615", "9223372036854775807"] {
             guest.set("", "n", bad.as_bytes()).await.unwrap();
-            let delta = if bad == "-5" && draft.0 == "draft2" { i64::MIN } else { 1 };
+            let delta = if bad == "-5" && draft.name == "draft2" { i64::MIN } else { 1 };
             assert!(guest.increment("", "n", delta).await.is_err(), "{bad}");
             assert_eq!(guest.get("", "n").await.unwrap().unwrap(), bad.as_bytes(), "unchanged");
         }
@@ -152,7 +88,7 @@ async fn errors_are_answers_and_never_traps() {
         let many: Vec<_> = (0..20).map(|i| format!("k{i}")).collect();
         let error = guest.get_many("", &many).await.unwrap_err();
         assert!(error.contains("exceeds the limit"), "{error}");
-        if draft.0 == "draft2" {
+        if draft.name == "draft2" {
             let error = guest.list_keys("", Some("garbage")).await.unwrap_err();
             assert!(error.contains("cursor"), "{error}");
         } else {
@@ -167,14 +103,42 @@ async fn errors_are_answers_and_never_traps() {
 #[tokio::test]
 async fn a_bucket_that_is_granted_and_missing_is_no_such_store() {
     let registry = Buckets::none().grant(["foo"]);
-    let mut guest = Guest::start(DRAFTS[0], KvCtx::new(registry)).await;
+    let mut guest = Guest::start(first(Made::Text), KvCtx::new(registry)).await;
     assert_eq!(guest.get("foo", "k").await.unwrap_err(), "no-such-store");
+    assert_eq!(guest.get("default", "k").await.unwrap_err(), "access-denied");
+    let nothing = Buckets::none().grant(Vec::<String>::new());
+    let mut guest = Guest::start(second(Made::Text), KvCtx::new(nothing)).await;
     assert_eq!(guest.get("default", "k").await.unwrap_err(), "access-denied");
 }
 
 #[tokio::test]
+async fn an_answer_that_is_too_much_is_an_error_and_not_all_of_the_memory() {
+    for draft in drafts() {
+        let memory = Arc::new(Memory::new());
+        let mut guest = Guest::start(draft, KvCtx::new(buckets(&memory))).await;
+        guest.set("", "big", &vec![7; 1 << 20]).await.unwrap();
+        let error = guest.get_many("", &vec!["big".to_owned(); 256]).await.unwrap_err();
+        assert!(error.contains("exceeds the limit"), "{error}");
+        assert_eq!(guest.get_many("", &vec!["big".to_owned(); 8]).await.unwrap().len(), 8);
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_that_nobody_gave_is_an_answer() {
+    let memory = Arc::new(Memory::new());
+    for draft in drafts().into_iter().filter(|draft| draft.name == "draft") {
+        let mut guest = Guest::start(draft, KvCtx::new(buckets(&memory))).await;
+        guest.set("", "k", b"v").await.unwrap();
+        for cursor in [1000, 1 << 40, 1 << 63, u64::MAX] {
+            let (keys, next) = guest.list_keys("", Some(&cursor.to_string())).await.unwrap();
+            assert!(keys.len() <= 1 && next.is_none(), "{cursor}: {keys:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_guest_that_leaks_handles_hurts_nobody_else() {
-    for draft in DRAFTS {
+    for draft in drafts() {
         let memory = Arc::new(Memory::new());
         let kv = || KvCtx::new(buckets(&memory)).max_handles(64);
         let (mut bad, mut good) =
@@ -189,50 +153,62 @@ async fn a_guest_that_leaks_handles_hurts_nobody_else() {
 
 #[tokio::test]
 async fn listing_pages_through_everything() {
-    for draft in DRAFTS {
-        let memory = Arc::new(Memory::new());
-        let limits = {
-            let mut limits = Limits::default();
-            limits.page = 100;
-            limits
-        };
-        let registry = Buckets::any(place(&memory).limits(limits));
-        let mut guest = Guest::start(draft, KvCtx::new(registry)).await;
-        let pairs: Vec<_> = (0..1005).map(|i| pair(&format!("k{i:04}"), "v")).collect();
-        guest.set_many("", &pairs).await.unwrap();
-        let (mut found, mut cursor, mut pages) = (Vec::new(), None, 0);
-        loop {
-            let (keys, next) = guest.list_keys("", cursor.as_deref()).await.unwrap();
-            found.extend(keys);
-            pages += 1;
-            cursor = next;
-            if cursor.is_none() {
-                break;
+    for draft in drafts() {
+        // As many as a page holds, one more, and several pages; first with smaller pages.
+        for (page, sizes) in [(100, vec![1005_usize]), (1000, vec![1, 1000, 1001, 2005])] {
+            let memory = Arc::new(Memory::new());
+            let limits = {
+                let mut limits = Limits::default();
+                limits.page = page;
+                limits
+            };
+            let registry = Buckets::any(place(&memory).limits(limits));
+            let mut guest = Guest::start(draft, KvCtx::new(registry)).await;
+            for size in sizes {
+                let pairs: Vec<_> = (0..size).map(|i| pair(&format!("k{i:04}"), "v")).collect();
+                guest.set_many("", &pairs).await.unwrap();
+                let (mut found, mut cursor, mut pages) = (Vec::new(), None, 0);
+                loop {
+                    let (keys, next) = guest.list_keys("", cursor.as_deref()).await.unwrap();
+                    found.extend(keys);
+                    pages += 1;
+                    cursor = next;
+                    if cursor.is_none() {
+                        break;
+                    }
+                }
+                found.sort_unstable();
+                found.dedup();
+                assert_eq!(found, pairs.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>());
+                assert!(pages >= size.div_ceil(page), "{pages} pages for {size} keys");
+                assert!(size > page || pages == 1, "{pages} pages for {size} keys");
             }
         }
-        found.sort_unstable();
-        found.dedup();
-        assert_eq!(found, pairs.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>());
-        assert!(pages >= 8, "{pages} pages");
     }
 }
 
 #[tokio::test]
 async fn the_second_draft_swaps() {
-    let memory = Arc::new(Memory::new());
-    let mut guest = Guest::start(DRAFTS[1], KvCtx::new(buckets(&memory))).await;
-    let cas = cas::Cas::new(&mut guest.store, &guest.instance).unwrap();
-    for _ in 0..2 {
-        let found = cas
-            .guest_ops_cas_ops()
-            .call_race(&mut guest.store, "", "bar", b"theirs", b"swapped")
-            .await
-            .unwrap();
-        assert_eq!(found.unwrap().unwrap(), b"theirs");
-        assert_eq!(guest.get("", "bar").await.unwrap().unwrap(), b"swapped");
+    for draft in drafts().into_iter().filter(|draft| draft.name == "draft2") {
+        let memory = Arc::new(Memory::new());
+        let mut guest = Guest::start(draft, KvCtx::new(buckets(&memory))).await;
+        let cas = cas::Cas::new(&mut guest.store, &guest.instance).unwrap();
+        for _ in 0..2 {
+            let found = cas
+                .guest_ops_cas_ops()
+                .call_race(&mut guest.store, "", "bar", b"theirs", b"swapped")
+                .await
+                .unwrap();
+            assert_eq!(found.unwrap().unwrap(), b"theirs");
+            assert_eq!(guest.get("", "bar").await.unwrap().unwrap(), b"swapped");
+        }
+        for (delta, sum) in [(5, "5"), (-3, "2"), (-10, "-8")] {
+            assert_eq!(guest.increment("", "n", delta).await.unwrap(), sum);
+        }
+        guest.increment("", "max", i64::MAX).await.unwrap();
+        guest.increment("", "max", 1).await.unwrap_err();
+        assert_eq!(guest.increment("", "max", 0).await.unwrap(), i64::MAX.to_string());
     }
-    assert_eq!(guest.increment("", "n", 5).await.unwrap(), "5");
-    assert_eq!(guest.increment("", "n", -10).await.unwrap(), "-5");
 }
 
 #[tokio::test]
@@ -241,13 +217,13 @@ async fn a_guest_is_told_of_changes_with_a_handle_that_works() {
     let registry = buckets(&memory);
     let bucket = registry.open("watched").await.unwrap();
     let filter = Filter::parse("SET@job,DEL@job").unwrap();
-    for draft in DRAFTS {
+    for draft in drafts() {
         let mut guest = Guest::start(draft, KvCtx::new(registry.clone())).await;
         let pump = {
             let (watched, filter) = (bucket.clone(), filter.clone());
             // Begun before anything is written, so that nothing is missed.
             let mut changes = watched.watch(filter).await.unwrap();
-            let (one, two) = if draft.0 == "draft" {
+            let (one, two) = if draft.name == "draft" {
                 (Some(draft::Watcher::new(&mut guest.store, &guest.instance).unwrap()), None)
             } else {
                 (None, Some(draft2::Watcher::new(&mut guest.store, &guest.instance).unwrap()))
@@ -293,7 +269,8 @@ async fn seen(bucket: &provider::Bucket, value: Option<&str>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sixty_four_components_at_once_lose_no_increment_and_mix_no_data() {
     let memory = Arc::new(Memory::new());
-    let (component, linker) = (guest("draft"), linker(draft::add_to_linker::<Host>));
+    let draft = drafts()[0];
+    let (component, linker) = (guest(draft.name, draft.made), linker(draft.add));
     let pre = linker.instantiate_pre(&component).unwrap();
     let mut running = Vec::new();
     for i in 0..64 {
@@ -326,7 +303,7 @@ async fn sixty_four_components_at_once_lose_no_increment_and_mix_no_data() {
 async fn a_get_on_memory_costs_microseconds() {
     // A bound that holds in a debug build on a busy machine; the benchmark has the strict one.
     let memory = Arc::new(Memory::new());
-    let mut guest = Guest::start(DRAFTS[0], KvCtx::new(buckets(&memory))).await;
+    let mut guest = Guest::start(first(Made::Text), KvCtx::new(buckets(&memory))).await;
     guest.set("", "k", b"v").await.unwrap();
     guest.spin("", "k", 100).await.unwrap();
     let begin = Instant::now();

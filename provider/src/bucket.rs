@@ -1,5 +1,6 @@
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,6 +19,8 @@ struct Inner {
     identifier: String,
     table: Table,
     place: Place,
+    /// Counters that were not negative when they were last incremented here, so that they need not be looked at again.
+    counters: Mutex<HashSet<String>>,
 }
 
 /// Options of [`Bucket::set_with`].
@@ -44,12 +47,19 @@ impl SetOptions {
     }
 }
 
-/// Keys that are read at a time: what one answer holds is counted in between.
-const READ_CHUNK: usize = 128;
+/// How many counters a bucket remembers.
+const COUNTERS: usize = 1024;
+/// Keys that are read at first: what an answer holds is counted in between, so that too much of it never fills the memory.
+const FIRST_READ: usize = 128;
+/// The most keys that are read at a time, where their values allow it.
+const MOST_READ: usize = 8192;
+/// About as many bytes are read at a time, going by the largest value so far.
+const READ_BYTES: usize = 16 << 20;
 
 impl Bucket {
     pub(crate) fn new(identifier: &str, table: Table, place: Place) -> Self {
-        Self(Arc::new(Inner { identifier: identifier.to_owned(), table, place }))
+        let counters = Mutex::default();
+        Self(Arc::new(Inner { identifier: identifier.to_owned(), table, place, counters }))
     }
 
     /// What it was opened as.
@@ -179,16 +189,21 @@ impl Bucket {
     pub async fn get_many(&self, keys: &[String]) -> Result<Vec<Option<Bytes>>> {
         let keys = self.keys(keys)?;
         let mut values = Vec::with_capacity(keys.len());
-        let mut sum = 0;
-        for keys in keys.chunks(READ_CHUNK) {
-            for record in self.0.table.read_many(keys).await {
+        let (mut rest, mut size) = (&keys[..], FIRST_READ);
+        let (mut sum, mut largest) = (0, 1);
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(size.min(rest.len()));
+            for record in self.0.table.read_many(now).await {
                 let record = record.map_err(|e| self.fail(e))?;
                 if let Some(record) = &record {
                     let len = record.key().len() + record.value().len();
                     self.0.place.limits.result(&mut sum, len)?;
+                    largest = largest.max(len);
                 }
                 values.push(record.map(|record| record.bytes()));
             }
+            rest = later;
+            size = (READ_BYTES / largest).clamp(FIRST_READ, MOST_READ);
         }
         Ok(values)
     }
@@ -255,17 +270,43 @@ impl Bucket {
                     .to_owned(),
             )
         };
-        let present = self.record(&self.key(key)?).await?;
-        if present.is_some_and(|record| record.value().starts_with(b"-")) {
-            return Err(negative());
+        if !self.counters().contains(key) {
+            let present = self.record(&self.key(key)?).await?;
+            if present.is_some_and(|record| record.value().starts_with(b"-")) {
+                return Err(negative());
+            }
         }
-        let sum = self.increment(key, delta).await?;
-        if sum < delta {
-            // It became negative since it was read. Sums commute, so taking the delta back leaves what others made of it.
-            self.increment(key, -delta).await?;
-            return Err(negative());
+        let sum = match self.increment(key, delta).await {
+            Ok(sum) => sum,
+            Err(error) => {
+                self.remember(key, false);
+                return Err(error);
+            }
+        };
+        if self.remember(key, sum >= delta) {
+            return u64::try_from(sum).map_err(|_| negative());
         }
-        u64::try_from(sum).map_err(|_| negative())
+        // It became negative since it was seen. Sums commute, so taking the delta back leaves what others made of it.
+        self.increment(key, -delta).await?;
+        Err(negative())
+    }
+
+    /// Notes whether a counter was not negative, and answers that.
+    fn remember(&self, key: &str, sound: bool) -> bool {
+        let mut counters = self.counters();
+        if !sound {
+            counters.remove(key);
+        } else if !counters.contains(key) {
+            if counters.len() >= COUNTERS {
+                counters.clear();
+            }
+            counters.insert(key.to_owned());
+        }
+        sound
+    }
+
+    fn counters(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.0.counters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One page of keys by a cursor that is a number, and where the next one begins. Every key that is there throughout is on some

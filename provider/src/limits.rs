@@ -10,13 +10,18 @@ pub struct Limits {
     pub max_result_len: u64,
     /// The most items of one batch. 100,000.
     pub max_batch: usize,
-    /// The keys of one page of a listing. 1000.
+    /// The keys of one page of a listing. 10,000.
     pub page: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_value_len: 64 << 20, max_result_len: 128 << 20, max_batch: 100_000, page: 1000 }
+        Self {
+            max_value_len: 64 << 20,
+            max_result_len: 128 << 20,
+            max_batch: 100_000,
+            page: 10_000,
+        }
     }
 }
 

@@ -3,6 +3,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use store_core::layer::{Layers, Retry};
 use store_core::{DatabaseConfig, ErrorKind, Name, StoreAdmin, Table};
 
 use crate::{Connection, Limits, Result};
@@ -32,6 +33,7 @@ pub struct Place {
     pub(crate) limits: Limits,
     create: Create,
     config: Arc<DatabaseConfig>,
+    retry: Option<Retry>,
 }
 
 #[derive(Clone)]
@@ -62,6 +64,7 @@ impl Place {
             limits: Limits::default(),
             create: Create::default(),
             config: Arc::new(DatabaseConfig::new()),
+            retry: None,
         }
     }
 
@@ -102,11 +105,22 @@ impl Place {
         self
     }
 
+    /// Calls that fail for a passing reason, such as a connection that is being made anew, are made again so. Never one that may have
+    /// counted or compared already.
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = Some(retry);
+        self
+    }
+
     /// The table, in a database that exists.
     pub(crate) async fn open(&self) -> Result<Table> {
         let store = match &self.source {
             Source::Store(store) => Arc::clone(store),
             Source::Connection(connection) => connection.store().await?,
+        };
+        let store = match &self.retry {
+            Some(retry) => Layers::new().retry(retry.clone()).wrap(store),
+            None => store,
         };
         self.exists(&*store).await?;
         let database = store.database(&self.database)?;

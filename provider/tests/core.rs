@@ -192,6 +192,15 @@ async fn counters_stay_within_the_wire_and_errors_change_nothing() {
         assert!(error.to_string().contains(why), "{held} + {delta}: {error}");
         assert_eq!(bucket.get("c").await.unwrap().unwrap(), held, "unchanged");
     }
+    // One that was sound when it was last incremented is not looked at before.
+    assert_eq!(bucket.increment_u64("m", 3).await.unwrap(), 3);
+    for (held, delta) in [("-5", 1), ("-5", 10), ("-1", 0), ("v", 1)] {
+        bucket.set("m", held).await.unwrap();
+        bucket.increment_u64("m", delta).await.unwrap_err();
+        assert_eq!(bucket.get("m").await.unwrap().unwrap(), held, "as it was");
+        bucket.set("m", "7").await.unwrap();
+        assert_eq!(bucket.increment_u64("m", 1).await.unwrap(), 8);
+    }
     assert!(matches!(bucket.increment_u64("new", u64::MAX).await, Err(Error::InvalidArgument(_))));
     assert!(!bucket.exists("new").await.unwrap());
     bucket.set("c", max.clone()).await.unwrap();

@@ -219,6 +219,97 @@ async fn errors_of_all_functions_are_typed() {
 }
 
 #[tokio::test]
+async fn what_is_wrong_with_a_link_is_told_by_its_name_in_every_call() {
+    let wrong = [
+        ("scheme", json!({"url": "mongodb://u:hunter2@h"}), "there is no backend for `mongodb://`"),
+        ("backend", json!({"backend": "hunter2"}), "expected one of: nats, redis, memory"),
+        ("nothing", json!({}), "no backend"),
+        ("missing", json!({"cluster_uri": "nats://u:hunter2@h"}), "`bucket` is missing"),
+        (
+            "default",
+            json!({"backend": "redis", "DISABLE_DEFAULT_CONNECTION": ""}),
+            "`url` is missing",
+        ),
+        (
+            "number",
+            json!({"url": "redis://h", "backend_reconnect_num_retries": "hunter2"}),
+            "retries`",
+        ),
+        ("name", json!({"backend": "memory", "database": "hunter2/x"}), "`database`"),
+        ("ttl", json!({"backend": "memory", "ttl": "hunter2"}), "`ttl`"),
+    ];
+    let links = wrong.iter().map(|(name, config, _)| link("c1", name, config.clone()));
+    let host = Host::start(started(links.chain([link("c1", "well", memory())]).collect())).await;
+    let c1 = Component::new(&host, "c1");
+    for (name, _, why) in &wrong {
+        c1.clone().link(name).refused(why).await;
+    }
+    // Of two secrets that come together, one is missing.
+    let mut half = link("c2", "default", json!({"bucket": "b"}));
+    let secret = json!({"client_jwt": {"kind": "String", "value": "hunter2"}});
+    half["target_secrets"] = json!(host.seal(&secret));
+    host.put(&half).await;
+    let c2 = Component::new(&host, "c2");
+    c2.until(|answer| format!("{answer:?}").contains("`client_seed` is missing")).await;
+    c1.link("well").set("k", "v").await.expect("broken links disturb no other");
+    let health = host.health().await.unwrap();
+    assert_eq!(health["healthy"], false);
+    assert!(!health.to_string().contains("hunter2"), "{health}");
+    assert!(!host.log().contains("hunter2"), "{}", host.log());
+}
+
+#[tokio::test]
+async fn results_that_are_too_much_and_cursors_that_are_none_are_answers() {
+    let small = json!({"backend": "memory", "max_result_len": "1000", "database": "d"});
+    let roomy = json!({"backend": "memory", "database": "d"});
+    let links = vec![link("c1", "default", small), link("c1", "roomy", roomy)];
+    let host = Host::start(started(links)).await;
+    let (c1, roomy) = (Component::new(&host, "c1"), Component::new(&host, "c1").link("roomy"));
+    roomy.set("big", vec![7; 1001]).await.unwrap();
+    for i in 0..100 {
+        roomy.set(&format!("a key of twenty {i:03}"), "v").await.unwrap();
+    }
+    let many: Vec<_> = (0..100).map(|i| format!("a key of twenty {i:03}")).collect();
+    let many: Vec<_> = many.iter().map(String::as_str).collect();
+    for error in [
+        c1.get("big").await.map(drop),
+        c1.get_many(&many).await.map(drop),
+        c1.list_keys(None).await.map(drop),
+    ] {
+        let error = format!("{:?}", error.unwrap_err());
+        assert!(error.contains("exceeds the limit of 1000 bytes"), "{error}");
+    }
+    assert_eq!(roomy.get_many(&many).await.unwrap().len(), 100);
+    for odd in [1, 1 << 40, 1 << 63, u64::MAX] {
+        let (keys, next) = roomy.list_keys(Some(odd)).await.unwrap();
+        assert!(keys.len() <= 101 && next.is_none(), "{odd}: {next:?}");
+    }
+    let long = "k".repeat(100_000);
+    let error = format!("{:?}", roomy.set(&long, "v").await.unwrap_err());
+    assert!(error.contains("at most") && error.len() < 1000, "{error}");
+}
+
+#[tokio::test]
+async fn a_callers_trace_goes_on() {
+    let host = Host::start(started(vec![link("c1", "default", memory())])).await;
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let mut headers = by("c1", "default");
+    headers.insert("traceparent", format!("00-{trace}-00f067aa0ba902b7-01"));
+    // Only what fails is logged, and with its span.
+    let failed = call(store::get(&host.wrpc, Some(headers), "default", "")).await;
+    assert!(failed.is_err());
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !host.log().contains(trace) {
+        assert!(Instant::now() < deadline, "{}", host.log());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(!host.log().contains("00f067aa0ba902b7"), "it is a span of its own: {}", host.log());
+    let mut garbage = by("c1", "default");
+    garbage.insert("traceparent", "garbage");
+    call(store::get(&host.wrpc, Some(garbage), "default", "k")).await.unwrap();
+}
+
+#[tokio::test]
 async fn order_pages_and_counters_hold_under_load() {
     let config = json!({"backend": "memory", "database": "load", "page": "100"});
     let links = (0..64).map(|i| link(&format!("c{i}"), "default", config.clone())).collect();
@@ -487,7 +578,10 @@ struct Told(Arc<Mutex<Vec<String>>>);
 
 impl watcher::Handler<NatsContext> for Told {
     async fn on_set(&self, cx: NatsContext, bucket: String, key: String, value: Bytes) -> Wire<()> {
-        let source = cx.headers.unwrap().get("source-id").unwrap().to_string();
+        let headers = cx.headers.unwrap();
+        let trace = headers.get("traceparent").unwrap().as_str();
+        assert!(trace.starts_with("00-") && trace.len() == 55, "{trace}");
+        let source = headers.get("source-id").unwrap().to_string();
         assert_eq!((source.as_str(), bucket.as_str()), (PROVIDER, "0"));
         self.0.lock().unwrap().push(format!("{key}={}", String::from_utf8_lossy(&value)));
         Ok(())

@@ -170,6 +170,71 @@ async fn a_server_that_is_away_breaks_only_its_own_link_and_comes_up_by_itself()
     assert_eq!(host.health().await.unwrap(), json!({"healthy": true}));
 }
 
+#[tokio::test]
+async fn a_listing_goes_on_after_the_provider_was_killed_and_nothing_is_lost() {
+    let server = Server::start().await;
+    for layout in ["native", "plain"] {
+        let config = json!({"url": server.url, "database": format!("app-{layout}"), "layout": layout,
+                            "identifier": "any", "page": "20"});
+        let links = || vec![link("c1", "default", config.clone())];
+        let mut host = Host::start(started(links())).await;
+        let written: Vec<_> = (0..95).map(|i| format!("k{i:03}")).collect();
+        for key in &written {
+            set(&host, "default", key, "v").await.unwrap();
+        }
+        assert_eq!(increment(&host, "default", "n", 41).await.unwrap(), 41);
+        let (mut found, mut cursor, mut pages) = (Vec::new(), None, 0);
+        loop {
+            let cx = Some(by("c1", "default"));
+            let page = call(store::list_keys(&host.wrpc, cx, "default", cursor)).await.unwrap();
+            found.extend(page.keys);
+            pages += 1;
+            // Whoever goes on knows nothing of who began; meanwhile keys are written again, come and go.
+            host.restart(started(links())).await;
+            set(&host, "default", &written[pages], "again").await.unwrap();
+            set(&host, "default", &format!("new{pages}"), "v").await.unwrap();
+            cursor = page.cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        for key in &written {
+            assert!(found.contains(key), "{layout}: {key} was skipped");
+        }
+        assert!(pages >= 5, "{pages} pages");
+        assert_eq!(increment(&host, "default", "n", 1).await.unwrap(), 42, "{layout}");
+        for odd in [1 << 40, 1 << 63, u64::MAX] {
+            let cx = Some(by("c1", "default"));
+            let page = call(store::list_keys(&host.wrpc, cx, "default", Some(odd))).await;
+            // Of no listing of this bucket: nothing, or what a new one begins with.
+            let page = page.unwrap();
+            assert!(page.keys.len() <= 20, "{layout}: {odd}: {page:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_too_big_for_the_server_is_an_error_that_changes_nothing() {
+    let server = Server::start().await;
+    let config = json!({"url": server.url, "database": "app", "identifier": "any"});
+    let host = Host::start(started(vec![link("c1", "default", config)])).await;
+    set(&host, "default", "k", "before").await.unwrap();
+    // Larger than one message of the backend, which the lattice carries in several.
+    let error = set(&host, "default", "k", &"x".repeat(3 << 20)).await.unwrap_err();
+    let error = format!("{error:?}");
+    assert!(error.contains("too_large") && error.len() < 500, "{error}");
+    assert_eq!(get(&host, "default", "k").await.unwrap().unwrap(), "before");
+    let values: Vec<_> = (0..40).map(|i| (format!("b{i}"), "y".repeat(500_000))).collect();
+    for (key, value) in &values {
+        set(&host, "default", key, value).await.unwrap();
+    }
+    let asked: Vec<_> = values.iter().map(|(key, _)| key.as_str()).collect();
+    let cx = Some(by("c1", "default"));
+    let got = call(batch::get_many(&host.wrpc, cx, "default", &asked)).await.unwrap();
+    assert!(got.iter().flatten().all(|(_, value)| value.len() == 500_000), "20 MB in one answer");
+    assert_eq!(got.len(), 40);
+}
+
 async fn until_ok(host: &Host) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while get(host, "default", "k").await.is_err() {

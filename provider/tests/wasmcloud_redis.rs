@@ -180,6 +180,163 @@ async fn a_server_that_is_away_breaks_only_its_own_link_and_comes_up_by_itself()
     assert_eq!(host.health().await.unwrap(), json!({"healthy": true}));
 }
 
+/// How many connections the provider has to the server, as the server sees it: this test's own are gone with their command.
+fn connections(server: &Server) -> usize {
+    let own = 1;
+    server.command(&["CLIENT", "LIST"]).lines().filter(|line| line.contains("addr=")).count() - own
+}
+
+async fn until_connections(server: &Server, wanted: usize) {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while connections(server) != wanted {
+        assert!(Instant::now() < deadline, "{} connections", connections(server));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn connections_are_shared_and_end_with_their_last_link() {
+    let server = Server::start();
+    let config = json!({"url": url(&server)});
+    let links = (0..8).map(|i| link(&format!("c{i}"), "default", config.clone())).collect();
+    let host = Host::start(started(links)).await;
+    for round in 0..5 {
+        for i in 0..8 {
+            let cx = Some(by(&format!("c{i}"), "default"));
+            let value = Bytes::from(format!("{round}"));
+            call(store::set(&host.wrpc, cx, "default", "k", &value)).await.unwrap();
+        }
+    }
+    until_connections(&server, 1).await;
+    // Another database of the server is another configuration.
+    host.put(&link("c1", "other", json!({"url": url(&server) + "/5"}))).await;
+    until_linked(&host, "other").await;
+    set(&host, "other", "k", "five").await.unwrap();
+    assert_eq!(get(&host, "default", "k").await.unwrap().unwrap(), "4");
+    let in_five = "redis.call('SELECT', 5) return redis.call('GET', 'k')";
+    assert!(server.command(&["EVAL", in_five, "0"]).contains("five"));
+    until_connections(&server, 2).await;
+    host.delete("c1", "other").await;
+    until_connections(&server, 1).await;
+    for i in 0..7 {
+        host.delete(&format!("c{i}"), "default").await;
+    }
+    let cx = Some(by("c7", "default"));
+    assert!(call(store::exists(&host.wrpc, cx, "default", "k")).await.unwrap(), "still linked");
+    until_connections(&server, 1).await;
+    host.delete("c7", "default").await;
+    until_connections(&server, 0).await;
+}
+
+async fn until_linked(host: &Host, link: &str) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while let Err(error) = get(host, link, "k").await {
+        assert!(Instant::now() < deadline, "{error:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_password_is_used_and_never_shown() {
+    let server = Server::start();
+    server.command(&["ACL", "SETUSER", "app", "on", ">hunter2", "~*", "+@all"]);
+    let secret = |password: &str| {
+        let url = format!("redis://app:{password}@{}", server.address());
+        json!({"URL": {"kind": "String", "value": url}})
+    };
+    let host = Host::start(Start { secrets: secret("hunter2"), ..Start::default() }).await;
+    // As the provider's own default, as a link's secret, and wrong.
+    host.put(&link("c1", "shared", json!({"backend": "redis"}))).await;
+    for (name, password) in [("own", "hunter2"), ("wrong", "hunter2-not")] {
+        let mut sealed = link("c1", name, json!({"backend": "redis"}));
+        sealed["target_secrets"] = json!(host.seal(&secret(password)));
+        host.put(&sealed).await;
+    }
+    until_linked(&host, "shared").await;
+    until_linked(&host, "own").await;
+    set(&host, "own", "k", "v").await.unwrap();
+    assert_eq!(get(&host, "shared", "k").await.unwrap().unwrap(), "v");
+    server.command(&["CLIENT", "KILL", "USER", "app"]);
+    until_linked(&host, "own").await;
+    let error = format!("{:?}", get(&host, "wrong", "k").await.unwrap_err());
+    assert!(error.contains(&server.address()) && !error.contains("hunter2"), "{error}");
+    let health = host.health().await.unwrap();
+    assert_eq!(health["healthy"], false);
+    assert!(!health.to_string().contains("hunter2"), "{health}");
+    assert!(!host.log().contains("hunter2"), "{}", host.log());
+    assert!(!host.log().contains("plain configuration"), "they were secrets: {}", host.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_wait_for_a_connection_as_their_link_says() {
+    let mut server = Server::with(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let waits = |retries: &str, delay: &str| {
+        json!({"url": url(&server), "backend_reconnect_num_retries": retries,
+               "backend_reconnect_max_delay_ms": delay})
+    };
+    let links =
+        vec![link("c1", "hasty", waits("0", "300")), link("c1", "patient", waits("40", "30"))];
+    let host = Host::start(started(links)).await;
+    set(&host, "hasty", "k", "v").await.unwrap();
+    set(&host, "patient", "k", "v").await.unwrap();
+    server.kill();
+    // The first call may still find out that the connection is gone.
+    let _ = get(&host, "hasty", "k").await;
+    let begin = Instant::now();
+    get(&host, "hasty", "k").await.unwrap_err();
+    assert!(begin.elapsed() < Duration::from_millis(200), "{:?}", begin.elapsed());
+    let patient = get(&host, "patient", "k");
+    let back = async {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        tokio::task::block_in_place(|| server.restart());
+    };
+    let (got, ()) = tokio::join!(patient, back);
+    assert_eq!(got.unwrap().unwrap(), "v", "the call waited until the server was back");
+}
+
+#[tokio::test]
+async fn a_prefix_and_odd_data_of_others_do_no_harm() {
+    let server = Server::start();
+    let prefixed = json!({"url": url(&server), "prefix": "app1:", "layout": "plain"});
+    let links =
+        vec![link("c1", "default", json!({"url": url(&server)})), link("c1", "app1", prefixed)];
+    let host = Host::start(started(links)).await;
+    set(&host, "app1", "k", "v").await.unwrap();
+    assert!(server.command(&["GET", "app1:k"]).contains('v'));
+    server.command(&["SET", "app1:external", "theirs"]);
+    server.command(&["SET", "alone", "x"]);
+    assert_eq!(get(&host, "app1", "external").await.unwrap().unwrap(), "theirs");
+    assert_eq!(get(&host, "default", "external").await.unwrap(), None);
+    assert_eq!(keys(&host, "app1").await, ["external", "k"]);
+    // A list, and a key that is no text.
+    server.command(&["RPUSH", "list", "a"]);
+    server.command(&["EVAL", "redis.call('SET', '\\255\\254', 'x')", "0"]);
+    let error = format!("{:?}", get(&host, "default", "list").await.unwrap_err());
+    assert!(error.contains("other"), "{error}");
+    let all = keys(&host, "default").await;
+    assert!(all.contains(&"alone".to_owned()) && all.contains(&"app1:k".to_owned()), "{all:?}");
+    for odd in [1, 1 << 40, u64::MAX] {
+        let cx = Some(by("c1", "default"));
+        // Redis knows no wrong cursor: whatever it makes of one is an answer.
+        let page = call(store::list_keys(&host.wrpc, cx, "default", Some(odd))).await;
+        assert!(page.is_ok(), "{odd}: {page:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_was_killed_goes_on_with_what_was_acknowledged() {
+    let server = Server::start();
+    let links = || vec![link("c1", "default", json!({"url": url(&server)}))];
+    let mut host = Host::start(started(links())).await;
+    for i in 0..20 {
+        set(&host, "default", &format!("k{i}"), "v").await.unwrap();
+        if i % 10 == 5 {
+            host.restart(started(links())).await;
+        }
+    }
+    assert_eq!(keys(&host, "default").await.len(), 20);
+}
+
 async fn until_ok(host: &Host) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while get(host, "default", "k").await.is_err() {

@@ -22,6 +22,8 @@ const BY_KEY: u8 = b'k';
 const BY_SEQUENCE: u8 = b's';
 /// The most messages of one batch read.
 const BATCH: usize = 10_000;
+/// The first names of a numbered page, which come by a read. A consumer brings more of them faster, as values stay behind.
+const FIRST_NAMES: usize = 256;
 /// The bytes that a listing of names may bring along before it turns to headers only.
 const STRAY_BYTES: usize = 256 * 1024;
 
@@ -423,8 +425,55 @@ impl Table {
 
     pub(crate) async fn scan_u64(&self, cursor: u64, limit: usize) -> Result<U64Page, Fail> {
         let o = ListOptions::default();
-        let (items, _, next) = self.by_sequence(&o, cursor, 0, limit.max(1)).await?;
-        Ok(U64Page::new(items.into_iter().map(|(key, _)| key).collect(), next))
+        let limit = limit.max(1);
+        // A message for each key, one copy of the stream, and names without bodies.
+        let by_name = self.known.history == 1
+            && self.known.replicas == 1
+            && !self.layout().names_need_bodies()
+            && limit > FIRST_NAMES;
+        let first = if by_name { FIRST_NAMES } else { limit };
+        let (items, _, mut next) = self.by_sequence(&o, cursor, 0, first).await?;
+        let mut names: Vec<String> = items.into_iter().map(|(key, _)| key).collect();
+        if by_name && let Some(from) = next {
+            next = self.names_from(from, limit, &mut names).await;
+            if let Some(from) = next
+                && names.len() < limit
+            {
+                let (items, _, last) = self.by_sequence(&o, from, 0, limit - names.len()).await?;
+                names.extend(items.into_iter().map(|(key, _)| key));
+                next = last;
+            }
+        }
+        Ok(U64Page::new(names, next))
+    }
+
+    /// Adds names from a sequence on, up to `limit` in all. Answers where to go on, or that there is nothing more.
+    async fn names_from(&self, from: u64, limit: usize, names: &mut Vec<String>) -> Option<u64> {
+        let topic = Topic {
+            stream: self.bucket.stream.clone(),
+            filters: vec![self.filter("")],
+            headers_only: true,
+            heartbeat: std::time::Duration::from_secs(1),
+        };
+        let (js, timeouts) = (self.shared.js.clone(), self.shared.rules.timeouts);
+        let mut next = from;
+        // What fails here is read in the other way, which says why if it fails too.
+        let Ok(mut feed) = Feed::open(js, topic, Begin::At(from), timeouts).await else {
+            return Some(next);
+        };
+        while names.len() < limit {
+            // Caught up with where the stream was, yet keys may have been written again since: the other way tells.
+            let heard = tokio::time::timeout_at(self.deadline.at, feed.next()).await;
+            let Ok(Ok(Heard::Message(stored))) = heard else { break };
+            next = stored.sequence + 1;
+            if let Some((key, Entry::Stored(_))) = self.entry(stored, false) {
+                names.push(key);
+            }
+            if feed.pending() == 0 {
+                return None;
+            }
+        }
+        Some(next)
     }
 
     /// The versions of a record, oldest first.

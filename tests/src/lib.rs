@@ -12,7 +12,6 @@ pub mod mutants;
 pub mod nats;
 #[cfg(feature = "suites")]
 pub mod redis;
-#[cfg(feature = "suites")]
 pub mod servers;
 
 /// Whether the long runs are asked for, with `STORE_TEST_FULL`.
@@ -30,8 +29,14 @@ pub fn say(text: &str) {
 
 #[cfg(doctest)]
 mod documents {
+    // It shows the provider, too: the test command tests it with all features.
+    #[cfg(feature = "provider")]
     #[doc = include_str!("../../README.md")]
     struct Readme;
+
+    #[cfg(feature = "provider")]
+    #[doc = include_str!("../../docs/provider.md")]
+    struct Provider;
 
     #[doc = include_str!("../../docs/recipes.md")]
     struct Recipes;

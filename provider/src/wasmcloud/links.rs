@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use store_core::config::Registry;
+use store_core::layer::Retry;
 use tracing::{error, info, warn};
 
 use crate::wasmcloud::host::Given;
@@ -14,6 +15,8 @@ use crate::{Bucket, Buckets, Error, Filter, Place, Pool, Result};
 
 /// How long a call waits for a backend that is being connected to. Hosts give a call two seconds in all.
 const PATIENCE: Duration = Duration::from_millis(1500);
+/// The first pause of a call that is made again, unless the longest is shorter.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// How long health waits for a backend, as hosts give it two seconds in all.
 const HEALTH: Duration = Duration::from_secs(1);
 /// How many opened buckets a link remembers: more than any component has by design.
@@ -113,7 +116,13 @@ impl Links {
             .prefix(plan.prefix.as_str())
             .ttl(plan.ttl)
             .limits(plan.limits)
-            .create(plan.create, plan.config.clone());
+            .create(plan.create, plan.config.clone())
+            .retry(
+                Retry::new()
+                    .attempts(plan.reconnect.retries.saturating_add(1))
+                    .pauses(FIRST_PAUSE.min(plan.reconnect.max_delay), plan.reconnect.max_delay)
+                    .budget(PATIENCE),
+            );
         let mut buckets = match plan.identifier {
             Identifier::Link | Identifier::Any => Buckets::any(place),
             Identifier::Table => Buckets::tables(place),

@@ -6,6 +6,7 @@ mod lattice;
 mod links;
 mod serve;
 mod settings;
+mod trace;
 mod watchers;
 
 #[allow(missing_docs, missing_debug_implementations, clippy::pedantic, unreachable_pub)]

@@ -10,6 +10,7 @@ use wrpc_transport_nats::NatsContext;
 
 use crate::wasmcloud::bindings::exports::wrpc::keyvalue::{atomics, batch, store};
 use crate::wasmcloud::links::Links;
+use crate::wasmcloud::trace::{self, TraceContext};
 use crate::{Bucket, Result};
 
 use store::Error;
@@ -42,9 +43,12 @@ impl Serve {
         };
         let component = header("source-id");
         let link = Some(header("link-name")).filter(|name| !name.is_empty()).unwrap_or("default");
-        // The caller's trace goes on here.
-        let trace = header("traceparent");
-        let span = debug_span!("keyvalue", operation, component, link, bucket, trace);
+        // The caller's trace goes on here. Nothing of it is computed unless it is logged.
+        let parent = || TraceContext::parse(header(trace::HEADER));
+        let span = debug_span!(
+            "keyvalue", operation, component, link, bucket,
+            trace = %TraceContext::below(parent())
+        );
         let done = async {
             let done = match self.0.bucket(component, link, &bucket).await {
                 Ok(bucket) => call(bucket).await,

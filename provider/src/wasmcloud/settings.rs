@@ -29,8 +29,24 @@ pub(crate) struct Plan {
     pub(crate) create: Create,
     pub(crate) config: DatabaseConfig,
     pub(crate) watch: Option<Filter>,
+    /// How calls wait for a connection that is being made anew.
+    pub(crate) reconnect: Reconnect,
     /// Settings whose secret value came in plain configuration.
     pub(crate) exposed: Vec<String>,
+}
+
+/// How often a call is made again while there is no connection, and the longest pause between.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Reconnect {
+    pub(crate) retries: u32,
+    pub(crate) max_delay: Duration,
+}
+
+impl Default for Reconnect {
+    /// As in wasmCloud's own provider.
+    fn default() -> Self {
+        Self { retries: 3, max_delay: Duration::from_millis(300) }
+    }
 }
 
 /// What the `bucket` of a call is.
@@ -68,7 +84,7 @@ const NATS: [(&str, Option<&str>); 8] = [
 /// Names that wasmCloud's Redis provider documents. Those in milliseconds are durations to the driver.
 const REDIS: [(&str, Option<&str>); 8] = [
     ("url", None),
-    // Numbers only: the driver reconnects by itself and never gives up.
+    // How calls wait, not the driver: it reconnects with the next call, whatever there was before.
     ("backend_reconnect_num_retries", None),
     ("backend_reconnect_max_delay_ms", None),
     ("backend_connection_timeout_ms", Some("connect_timeout")),
@@ -148,6 +164,7 @@ pub(crate) fn plan(
     let mut o = Taken(options);
     o.0.take_str("backend");
     o.0.take_str(IGNORED);
+    let reconnect = o.reconnect()?;
     let (url, path) = url(&mut o, backend, driver, only_upstream)?;
     let auto_create = o.flag("enable_bucket_auto_create")?;
     let create = o.0.take_enum("create", &[("never", Create::Never), ("missing", Create::Missing)]);
@@ -193,6 +210,7 @@ pub(crate) fn plan(
             .take_str("watch")
             .map(|text| Filter::parse(&text).map_err(|e| format!("setting `watch`: {e}")))
             .transpose()?,
+        reconnect,
         exposed,
     };
     o.0.finish().map_err(said)?;
@@ -340,18 +358,12 @@ fn url(
         o.0.take_str("tls_ca_file");
     }
     for (name, option) in backend.upstream() {
-        let number = name.starts_with("backend_");
-        if option.is_none() && !number {
-            continue;
-        }
-        let Some(mut value) = o.0.take_str(name) else { continue };
-        if number {
-            let number: u64 = value
-                .parse()
-                .map_err(|_| format!("setting `{name}`: expected a number, 0 or more"))?;
-            value = if name.ends_with("_ms") { format!("{number}ms") } else { number.to_string() };
-        }
         let Some(option) = option else { continue };
+        let Some(mut value) = o.0.take_str(name) else { continue };
+        if name.ends_with("_ms") {
+            let number: u64 = value.parse().map_err(|_| number_wanted(name))?;
+            value = format!("{number}ms");
+        }
         let documented = driver.options().iter().any(|known| known.name == *option);
         if !documented && !COMMON.contains(option) {
             return Err(format!("setting `{name}`: this provider's driver cannot honour it"));
@@ -468,6 +480,10 @@ fn said(error: impl Into<store_core::Error>) -> String {
     error.into().message().to_owned()
 }
 
+fn number_wanted(name: &str) -> String {
+    format!("setting `{name}`: expected a number, 0 or more")
+}
+
 fn switch(text: &str) -> Option<bool> {
     match text.trim().to_ascii_lowercase().as_str() {
         // Upstream asks only whether it is there.
@@ -516,6 +532,21 @@ impl Taken {
 
     fn flag(&mut self, name: &str) -> Result<Option<bool>, String> {
         self.0.take_with(name, "expected true or false", switch).map_err(said)
+    }
+
+    fn reconnect(&mut self) -> Result<Reconnect, String> {
+        let mut reconnect = Reconnect::default();
+        let mut number = |name: &str| {
+            let text = self.0.take_str(name);
+            text.map(|text| text.parse().map_err(|_| number_wanted(name))).transpose()
+        };
+        if let Some(retries) = number("backend_reconnect_num_retries")? {
+            reconnect.retries = retries;
+        }
+        if let Some(millis) = number("backend_reconnect_max_delay_ms")? {
+            reconnect.max_delay = Duration::from_millis(millis.into());
+        }
+        Ok(reconnect)
     }
 
     fn limits(&mut self) -> Result<Limits, String> {
@@ -614,8 +645,8 @@ mod tests {
         assert_eq!(plan.exposed, ["client_jwt", "client_seed"]);
         let plan = of(&[
             ("URL", "redis://:p@h:6379/0"),
-            ("BACKEND_RECONNECT_NUM_RETRIES", "3"),
-            ("BACKEND_RECONNECT_MAX_DELAY_MS", "300"),
+            ("BACKEND_RECONNECT_NUM_RETRIES", "7"),
+            ("BACKEND_RECONNECT_MAX_DELAY_MS", "90"),
             ("BACKEND_CONNECTION_TIMEOUT_MS", "3000"),
             ("BACKEND_RESPONSE_TIMEOUT_MS", "1000"),
             ("SHARE_CONNECTIONS_BY_URL", ""),
@@ -626,6 +657,7 @@ mod tests {
             "redis://:p@h:6379?db=0&connect_timeout=3000ms&timeout=1000ms&layout=plain"
         );
         assert_eq!((plan.identifier, &*plan.exposed), (Identifier::Any, &["url".to_owned()][..]));
+        assert_eq!(plan.reconnect, Reconnect { retries: 7, max_delay: Duration::from_millis(90) });
         assert_eq!(of(&[("url", "redis://h")]).unwrap().url, "redis://h?layout=plain");
     }
 
@@ -735,6 +767,8 @@ mod tests {
             (&[("bucket", "b"), ("client_seed", "hunter2")], "`client_jwt`"),
             (&[("bucket", "b"), ("enable_bucket_auto_create", "hunter2")], "auto_create`"),
             (&[("url", "redis://h"), ("BACKEND_RESPONSE_TIMEOUT_MS", "hunter2")], "timeout_ms`"),
+            (&[("url", "redis://h"), ("BACKEND_RECONNECT_NUM_RETRIES", "hunter2")], "retries`"),
+            (&[("url", "redis://h"), ("backend_reconnect_max_delay_ms", "-1")], "delay_ms`"),
             (&[("url", "redis://h"), ("WATCH", "hunter2")], "`watch`"),
             (&[("url", "redis://h"), ("DISABLE_DEFAULT_CONNECTION", "hunter2")], "connection`"),
             (&[("URL", "redis://h"), ("url", "redis://hunter2")], "twice"),
@@ -805,5 +839,19 @@ mod tests {
             }
             assert_eq!(links, if name == "memory" { 2 } else { 1 });
         }
+    }
+
+    #[test]
+    fn the_manifest_in_the_readme_is_sound() {
+        let readme = include_str!("../../../README.md");
+        let block = readme.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+        let components = &yaml_rust2::YamlLoader::load_from_str(block).unwrap()[0];
+        let link = &components[0]["traits"][0]["properties"];
+        assert_eq!(link["target"]["name"], components[1]["name"]);
+        let properties = link["target"]["config"][0]["properties"].as_hash().unwrap();
+        let config: Vec<_> =
+            properties.iter().map(|(k, v)| (k.as_str().unwrap(), v.as_str().unwrap())).collect();
+        let plan = of(&config).unwrap();
+        assert_eq!((plan.database.as_str(), plan.identifier), ("counter", Identifier::Link));
     }
 }

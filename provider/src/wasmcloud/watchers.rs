@@ -8,6 +8,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tracing::{error, info, warn};
 
 use crate::wasmcloud::bindings::wrpc::keyvalue::watcher;
+use crate::wasmcloud::trace::{self, TraceContext};
 use crate::{Buckets, Change, Filter, Watching};
 
 /// Hosts read the bucket of such a call as the number of a handle, and give the component one that leads nowhere.
@@ -114,8 +115,12 @@ async fn begin(buckets: &Buckets, filter: &Filter) -> Watching {
 
 impl Caller {
     async fn tell(&self, wrpc: &wrpc_transport_nats::Client, change: Change) {
+        // A trace begins with each change; all attempts to tell of it belong to it.
+        let trace = TraceContext::below(None);
         for attempt in 1..=TRIES {
-            let headers = Some(self.headers.clone());
+            let mut headers = self.headers.clone();
+            headers.insert(trace::HEADER, TraceContext::below(Some(trace)).to_string());
+            let headers = Some(headers);
             let told = async {
                 match &change {
                     Change::Set { key, value } => {
@@ -129,7 +134,7 @@ impl Caller {
                 Ok(Err(error)) => format!("{error:#}"),
                 Err(_) => "no answer".to_owned(),
             };
-            warn!(prefix = self.prefix, attempt, error, "a component was not told of a change");
+            warn!(prefix = self.prefix, attempt, error, %trace, "a component was not told of a change");
             tokio::time::sleep(Duration::from_millis(100) * attempt).await;
         }
     }

@@ -77,6 +77,8 @@ pub(crate) struct Feed {
     goal: Option<u64>,
     told: bool,
     failures: u32,
+    /// How many more there were when the last message was sent.
+    pending: u64,
 }
 
 /// One consumer and its subscription.
@@ -122,6 +124,7 @@ impl Feed {
             goal: None,
             told: false,
             failures: 0,
+            pending: 0,
         };
         feed.connect().await?;
         Ok(feed)
@@ -130,6 +133,11 @@ impl Feed {
     /// The stream's last sequence when the feed began, as far as it is known.
     pub(crate) fn last(&self) -> u64 {
         self.last.max(self.goal.unwrap_or(0))
+    }
+
+    /// How many more messages there were when the last one that came was sent.
+    pub(crate) fn pending(&self) -> u64 {
+        self.pending
     }
 
     async fn connect(&mut self) -> Result<(), Fault> {
@@ -267,6 +275,7 @@ impl Feed {
                 continue;
             }
             line.next += 1;
+            self.pending = delivery.pending;
             self.last = self.last.max(delivery.stream);
             self.begin = Begin::At(self.last + 1);
             if delivery.pending == 0

@@ -24,6 +24,10 @@ pub(crate) enum Command {
         structure: String,
         key_len: usize,
     },
+    /// Internal: this process is a child of the suite `provider`, in this role.
+    Serve {
+        role: String,
+    },
 }
 
 /// How to run a suite.
@@ -60,6 +64,7 @@ pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<Command> {
                     key_len: value("footprint")?.parse()?,
                 });
             }
+            "serve" if suite.is_none() => return Ok(Command::Serve { role: value("serve")? }),
             flag if flag.starts_with('-') => {
                 return Err(format!("no option {flag}\n\n{USAGE}").into());
             }

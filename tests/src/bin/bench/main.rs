@@ -8,6 +8,8 @@ mod args;
 mod measure;
 mod memory;
 mod plot;
+#[cfg_attr(not(feature = "provider"), path = "provider/absent.rs")]
+mod provider;
 mod report;
 
 use std::error::Error;
@@ -29,11 +31,18 @@ struct Suite {
 }
 
 /// All suites; another driver's goes here.
-const SUITES: &[Suite] = &[Suite {
-    name: "memory",
-    about: "the embedded store against other structures in memory, 1,000,000 records of 100 bytes",
-    run: memory::run,
-}];
+const SUITES: &[Suite] = &[
+    Suite {
+        name: "memory",
+        about: "the embedded store against other structures in memory, 1,000,000 records of 100 bytes",
+        run: memory::run,
+    },
+    Suite {
+        name: "provider",
+        about: "the provider through wRPC on NATS, and inside wasmtime; needs `--features provider`",
+        run: provider::run,
+    },
+];
 
 fn main() -> ExitCode {
     match run() {
@@ -57,6 +66,7 @@ fn run() -> Result<()> {
         Command::Footprint { structure, key_len } => {
             writeln!(out, "{}", memory::footprint::measure(&structure, key_len)?)?;
         }
+        Command::Serve { role } => provider::serve(&role)?,
         Command::Run { suite, args } => {
             let Some(suite) = SUITES.iter().find(|known| known.name == suite) else {
                 let known: Vec<_> = SUITES.iter().map(|suite| suite.name).collect();
