@@ -34,8 +34,11 @@ from tools import Missing, Tools
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Integration tests that take long, and that a busy machine can fail: only with --full.
-LONG = ["nats_bad_days", "nats_cluster", "nats_conformance"]
+# Integration tests that kill, pause and cut off servers of their own, by the clock: in a step of their own, one at a time.
+ALONE = ["nats_bad_days", "nats_cluster", "nats_conformance", "nats_crashes"]
+
+# What tests say although they pass: that something is left out here, or takes its time.
+NOTE = r"^note: "
 
 # The same selection for every test step, so that nothing is built twice with other features.
 ALL = ["--workspace", "--all-features", "--locked"]
@@ -74,13 +77,12 @@ def conformance(run: Run) -> None:
 
 
 def suites(run: Run) -> None:
-    run.test(*ALL, *run.targets(of_examples=False), "--", "--skip", "conformance")
+    run.test(*ALL, *run.targets(of_examples=False), "--", "--skip", "conformance", show=NOTE)
 
 
 def nats(run: Run) -> None:
-    # One at a time: each has servers of its own, which are killed, paused and cut off, by the clock.
-    long = [word for name in LONG for word in ("--test", name)]
-    run.test(*ALL, *long, "--", "--test-threads", "1", show=r"\d+ cases in .* passed")
+    alone = [word for name in ALONE for word in ("--test", name)]
+    run.test(*ALL, *alone, "--", "--test-threads", "1", show=NOTE)
 
 
 def examples(run: Run) -> None:
@@ -193,7 +195,7 @@ STEPS = [
     Step(conformance, "the conformance suite on every driver and layer"),
     Step(suites, "all other integration tests"),
     Step(examples, "the examples, against the real binaries"),
-    Step(nats, "the conformance suite on every NATS version and layout; kills, cuts and a cluster", full=True),
+    Step(nats, "NATS: the conformance suite in its layouts; kills, cuts, a cluster of three"),
     Step(real_host, "the provider and a component in a real wasmCloud 1 host", full=True),
     Step(bench, "the benchmarks, shortened", full=True),
     Step(fmt, "formatting"),
@@ -266,7 +268,7 @@ class Run:
             for package in self.members
             for target in package["targets"]
             if "test" in target["kind"] and ("examples" in Path(package["manifest_path"]).parts) == of_examples
-        }.difference(LONG)
+        }.difference(ALONE)
         return [word for name in sorted(names) for word in ("--test", name)]
 
     def test(self, *arguments: str, show: str | None = None, env: dict[str, str] | None = None) -> None:

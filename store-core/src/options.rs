@@ -222,6 +222,12 @@ impl<'a> Put<'a> {
         }
     }
 
+    /// For drivers: the record that this writes, without revision and expiry.
+    #[inline]
+    pub fn record(&self) -> Record {
+        Record::of(self.key, &self.value, &self.metadata)
+    }
+
     /// With metadata.
     pub fn with_metadata(mut self, metadata: Metadata) -> Self {
         self.metadata = metadata;

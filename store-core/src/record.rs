@@ -50,6 +50,20 @@ struct Header {
     rest: Option<Box<Rest>>,
 }
 
+impl Header {
+    #[inline]
+    fn plain(key_len: usize) -> Self {
+        Self {
+            revision: Revision::from_parts(0, 0),
+            expires: None,
+            modified: None,
+            key_len: key_len as u32,
+            has_revision: false,
+            rest: None,
+        }
+    }
+}
+
 #[derive(Default)]
 struct Rest {
     metadata: Metadata,
@@ -73,6 +87,16 @@ impl Record {
             expires: None,
             modified: None,
         }
+    }
+
+    /// Without revision and expiry. The common case, a small value without metadata, in few steps.
+    #[inline]
+    pub(crate) fn of(key: Key<'_>, value: &Value<'_>, metadata: &Metadata) -> Self {
+        if value.len() <= INLINE_VALUE && metadata.is_empty() {
+            let key = key.as_bytes();
+            return RecordBuilder::join(Header::plain(key.len()), key, value);
+        }
+        Self::builder(key, value.clone()).metadata(metadata.clone()).build()
     }
 
     #[inline]
@@ -316,16 +340,18 @@ impl<'a> RecordBuilder<'a> {
 
     fn header(self, key_len: usize, value: Option<Bytes>) -> Header {
         let plain = value.is_none() && self.metadata.is_empty();
+        let unset = Header::plain(key_len);
         Header {
-            revision: self.revision.unwrap_or(Revision::from_parts(0, 0)),
+            revision: self.revision.unwrap_or(unset.revision),
             has_revision: self.revision.is_some(),
             expires: self.expires,
             modified: self.modified,
-            key_len: key_len as u32,
             rest: (!plain).then(|| Box::new(Rest { metadata: self.metadata, value })),
+            ..unset
         }
     }
 
+    #[inline]
     fn join(header: Header, key: &[u8], value: &[u8]) -> Record {
         let mut small = ArrayVec::<u8, SMALL>::new();
         if small.try_extend_from_slice(key).is_ok() && small.try_extend_from_slice(value).is_ok() {

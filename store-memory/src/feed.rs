@@ -72,6 +72,17 @@ impl Feed {
             record.stamp(revision, expires, Some(now));
             return revision;
         }
+        self.log_put(core, record, expires, now)
+    }
+
+    #[cold]
+    fn log_put(
+        &self,
+        core: &Core,
+        record: &mut Record,
+        expires: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Revision {
         let mut log = self.log.lock();
         let revision = core.next_revision();
         record.stamp(revision, expires, Some(now));

@@ -64,43 +64,44 @@ impl Shard {
         self.records.find(hash, |record| record.key_bytes() == key)
     }
 
-    /// The record in its place, to be changed there. Its expiry and key must stay the same.
+    /// The record in its place, to be changed or replaced there. Its key must stay the same; for another expiry its timer must be
+    /// [moved](Self::move_timer).
     #[inline]
     pub(crate) fn find_mut(&mut self, hash: u64, key: &[u8]) -> Option<&mut Record> {
         self.records.find_mut(hash, |record| record.key_bytes() == key)
     }
 
-    /// Puts a record in place of the one with its key, or beside the others. Returns the one that was there, and the new
-    /// record's expiry if a timer was set for it.
+    /// A record that may well be the one of this hash: nothing but the table's slots is looked at.
     #[inline]
-    pub(crate) fn put(
+    pub(crate) fn find_hash(&self, hash: u64) -> Option<&Record> {
+        self.records.find(hash, |_| true)
+    }
+
+    /// Puts a record beside the others, none of which has its key. Returns its expiry if a timer was set for it.
+    #[inline]
+    pub(crate) fn insert(
         &mut self,
         hasher: &RandomState,
         hash: u64,
         record: Record,
-    ) -> (Option<Record>, Option<Timestamp>) {
-        use hashbrown::hash_table::Entry;
+    ) -> Option<Timestamp> {
         let expires = record.expires();
-        let entry = self.records.entry(
-            hash,
-            |held| held.key_bytes() == record.key_bytes(),
-            |held| hasher.hash_one(held.key_bytes()),
-        );
-        let old = match entry {
-            Entry::Occupied(mut held) => Some(std::mem::replace(held.get_mut(), record)),
-            Entry::Vacant(free) => {
-                self.touched.push(Touched { key: record.key().into(), born: true });
-                free.insert(record);
-                None
-            }
-        };
-        let had = old.as_ref().and_then(Record::expires);
-        if expires.is_none() && had.is_none() {
-            return (old, None);
-        }
-        let armed = self.timers.change(hash, had, expires);
+        self.touched.push(Touched { key: record.key().into(), born: true });
+        self.records.insert_unique(hash, record, |held| hasher.hash_one(held.key_bytes()));
+        expires.and_then(|_| self.move_timer(hasher, hash, None, expires))
+    }
+
+    /// The record of a hash had this expiry and has now that one, which is returned if a timer was set for it.
+    pub(crate) fn move_timer(
+        &mut self,
+        hasher: &RandomState,
+        hash: u64,
+        had: Option<Timestamp>,
+        has: Option<Timestamp>,
+    ) -> Option<Timestamp> {
+        let armed = self.timers.change(hash, had, has);
         self.trim_timers(hasher);
-        (old, armed)
+        armed
     }
 
     pub(crate) fn remove(&mut self, hash: u64, key: &str) -> Option<Record> {
@@ -255,6 +256,17 @@ mod tests {
 
     use super::*;
 
+    fn put(shard: &mut Shard, hasher: &RandomState, hash: u64, expires: Timestamp) {
+        let record = Record::builder(Key::new("k").unwrap(), "v").expires(Some(expires)).build();
+        if let Some(held) = shard.find_mut(hash, b"k") {
+            let had = held.expires();
+            *held = record;
+            shard.move_timer(hasher, hash, had, Some(expires));
+        } else {
+            shard.insert(hasher, hash, record);
+        }
+    }
+
     /// A key that is refreshed, or deleted and created, for ever must not leave a timer behind each time.
     #[test]
     fn timers_do_not_pile_up() {
@@ -265,8 +277,7 @@ mod tests {
         for round in 0..10_000_u64 {
             // Ever sooner, so that each write needs a timer of its own; and now and then a delete.
             let at = start.checked_add(Duration::from_millis(20_000 - round)).unwrap();
-            let record = Record::builder(Key::new("k").unwrap(), "v").expires(Some(at)).build();
-            shard.put(&hasher, hash, record);
+            put(&mut shard, &hasher, hash, at);
             if round % 3 == 0 {
                 shard.remove(hash, "k");
             }
@@ -282,8 +293,7 @@ mod tests {
         let at = |ms| Timestamp::from_millis(ms).unwrap();
         let hash = hash(&hasher, "k");
         for ms in [100, 900] {
-            let record = Record::builder(Key::new("k").unwrap(), "v").expires(Some(at(ms)));
-            shard.put(&hasher, hash, record.build());
+            put(&mut shard, &hasher, hash, at(ms));
         }
         assert_eq!(shard.due(&hasher, at(500), 10), []);
         assert_eq!(shard.next_due(), Some(at(900)));

@@ -314,7 +314,10 @@ impl Store for Memory {
     }
 
     async fn read_many(&self, ns: &Namespace, keys: &[Key<'_>]) -> Vec<Result<Option<Record>>> {
-        keys.iter().map(|key| self.with(ns, |table| Ok(table.read(*key)))).collect()
+        match self.with(ns, |table| Ok(table.read_many(keys))) {
+            Ok(found) => found.into_iter().map(Ok).collect(),
+            Err(error) => keys.iter().map(|_| Err(error.clone())).collect(),
+        }
     }
 
     async fn write_many(&self, ns: &Namespace, puts: Vec<Put<'_>>) -> Vec<Result<Written>> {

@@ -1,8 +1,11 @@
 //! How a store connects, and what it makes of its databases.
 
 use std::collections::HashMap;
+use std::error::Error as _;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::rustls::pki_types::pem::PemObject as _;
@@ -16,6 +19,7 @@ use crate::layout::Layout;
 use crate::server::Server;
 use crate::shared::{Rules, Shared};
 use crate::store::Nats;
+use crate::temporary;
 use crate::wire::api::Js;
 use crate::wire::fault::Fault;
 use crate::wire::feed::Timeouts;
@@ -151,18 +155,31 @@ macro_rules! setters {
     )*};
 }
 
+macro_rules! texts {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {$(
+        $(#[$doc])*
+        pub fn $name(mut self, $name: impl Into<String>) -> Self {
+            self.$name = Some($name.into());
+            self
+        }
+    )*};
+}
+
 impl Builder {
+    texts! {
+        /// The connection's name, for people who look at the server.
+        name,
+        /// The JetStream domain.
+        domain,
+        /// What JetStream's API is called here, where it is imported from another account. Default `$JS.API`.
+        api_prefix,
+        /// Where answers go, for credentials that may not subscribe to `_INBOX.>`.
+        inbox_prefix,
+    }
+
     setters! {
         /// How to prove who we are. Default: not at all.
         credentials(credentials: Credentials),
-        /// The connection's name, for people who look at the server.
-        name(name: String),
-        /// The JetStream domain.
-        domain(domain: String),
-        /// What JetStream's API is called here, where it is imported from another account. Default `$JS.API`.
-        api_prefix(api_prefix: String),
-        /// Where answers go, for credentials that may not subscribe to `_INBOX.>`.
-        inbox_prefix(inbox_prefix: String),
         /// How long a call may take in all. Default 10 s.
         timeout(timeout: Duration),
         /// How long one try of a request may take before it is repeated. Default 2 s.
@@ -253,16 +270,17 @@ impl Builder {
     /// Connects.
     ///
     /// # Errors
-    /// `Config` for settings that cannot be used, `Unauthenticated`, `Unavailable` when no server answers or JetStream is off.
+    /// `Config` for settings that cannot be used, `Unauthenticated`, `PermissionDenied` when answers may not be received, `Unavailable`
+    /// when no server answers or JetStream is off.
     pub async fn connect(mut self) -> Result<Nats> {
         if self.timeout.is_zero() || self.attempt_timeout.is_zero() {
             return Err(Error::config("a timeout must be longer than zero"));
         }
-        let refusals = Refusals::default();
+        let (refusals, deaf) = (Refusals::default(), Arc::new(AtomicBool::new(false)));
         let owned = self.client.is_none();
         let client = match self.client.take() {
             Some(client) => client,
-            None => self.dial(refusals.clone()).await?,
+            None => self.dial(refusals.clone(), Arc::clone(&deaf)).await?,
         };
         Server::new(&client.server_info())?;
         let prefix = match (&self.api_prefix, &self.domain) {
@@ -286,8 +304,15 @@ impl Builder {
             timeouts: Timeouts { request: self.timeout, attempt: self.attempt_timeout },
         };
         let shared = Shared::new(Js::new(mux, &prefix), rules, owned);
-        let store = Nats(std::sync::Arc::new(shared));
-        store.check_jetstream().await?;
+        let store = Nats(Arc::new(shared));
+        let (checked, ()) = tokio::join!(store.check_jetstream(), temporary::look(&store.0.js.mux));
+        if deaf.load(Ordering::Acquire) {
+            return Err(Error::new(
+                ErrorKind::PermissionDenied,
+                "these credentials may not subscribe to where answers go: set inbox_prefix to what they may",
+            ));
+        }
+        checked?;
         for (name, config) in &self.databases {
             match store.0.create_database(name, config).await {
                 // It is there; that it differs is for an update to say.
@@ -298,7 +323,7 @@ impl Builder {
         Ok(store)
     }
 
-    async fn dial(&mut self, refusals: Refusals) -> Result<Client> {
+    async fn dial(&mut self, refusals: Refusals, deaf: Arc<AtomicBool>) -> Result<Client> {
         let (addresses, from_url) = addresses(&self.servers)?;
         if let Credentials::None = self.credentials {
             self.credentials = from_url;
@@ -319,8 +344,8 @@ impl Builder {
             .subscription_capacity(1 << 18)
             .client_capacity(4096)
             .event_callback(move |event| {
-                let refusals = refusals.clone();
-                async move { on_event(&event, &refusals) }
+                let (refusals, deaf) = (refusals.clone(), Arc::clone(&deaf));
+                async move { on_event(&event, &refusals, &deaf) }
             });
         if let Some(name) = &self.name {
             options = options.name(name);
@@ -371,16 +396,21 @@ impl Tls {
         if self.first {
             options = options.tls_first();
         }
-        if let Some(text) = &self.ca_text {
-            if self.ca_file.is_some() {
+        let ca = match (&self.ca_text, &self.ca_file) {
+            (Some(_), Some(_)) => {
                 return Err(Error::config(
                     "give the TLS authorities as a file or as text, not both",
                 ));
             }
-            return Ok(options.tls_client_config(self.own_config(text)?));
-        }
-        if let Some(file) = &self.ca_file {
-            options = options.add_root_certificates(file.clone());
+            (Some(text), None) => Some(text.as_bytes().to_vec()),
+            (None, Some(file)) => {
+                let read = std::fs::read(file);
+                Some(read.map_err(|e| bad("the file of TLS authorities cannot be read", e))?)
+            }
+            (None, None) => None,
+        };
+        if let Some(ca) = ca {
+            return Ok(options.tls_client_config(self.own_config(&ca)?));
         }
         if let Some((certificate, key)) = &self.certificate {
             options = options.add_client_certificate(certificate.clone(), key.clone());
@@ -388,9 +418,9 @@ impl Tls {
         Ok(options)
     }
 
-    fn own_config(&self, ca: &str) -> Result<ClientConfig> {
+    fn own_config(&self, ca: &[u8]) -> Result<ClientConfig> {
         let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(ca.as_bytes()) {
+        for certificate in CertificateDer::pem_slice_iter(ca) {
             let certificate =
                 certificate.map_err(|e| bad("the TLS authorities are no PEM text", e))?;
             roots.add(certificate).map_err(|e| bad("a TLS authority cannot be used", e))?;
@@ -398,7 +428,12 @@ impl Tls {
         if roots.is_empty() {
             return Err(Error::config("the TLS authorities hold no certificate"));
         }
-        let config = ClientConfig::builder().with_root_certificates(roots);
+        // Named, since without a name rustls panics where a program links two.
+        let provider = Arc::new(async_nats::rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|e| bad("TLS cannot be used", e))?
+            .with_root_certificates(roots);
         let Some((certificate, key)) = &self.certificate else {
             return Ok(config.with_no_client_auth());
         };
@@ -467,15 +502,38 @@ fn percent_decode(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-fn on_event(event: &Event, refusals: &Refusals) {
+fn on_event(event: &Event, refusals: &Refusals, deaf: &AtomicBool) {
     match event {
         Event::ServerError(error) => {
-            refusals.note(&error.to_string());
+            let text = error.to_string();
+            refusals.note(&text);
+            if text.to_ascii_lowercase().contains("permissions violation for subscription") {
+                deaf.store(true, Ordering::Release);
+            }
+            // Asked of everybody, and answered to few.
+            if text.contains(temporary::SUBJECT) {
+                return;
+            }
             tracing::warn!(%error, "the NATS server reports an error");
         }
         Event::Connected | Event::Draining | Event::Closed => tracing::debug!(%event, "NATS"),
         other => tracing::warn!(event = %other, "NATS"),
     }
+}
+
+/// Whether it is about TLS, also where the client library takes it for a fault of the connection.
+fn is_tls(error: &async_nats::ConnectError) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if error.is::<async_nats::rustls::Error>()
+            || inner.is_some_and(|inner| inner.is::<async_nats::rustls::Error>())
+        {
+            return true;
+        }
+        cause = error.source();
+    }
+    error.kind() == async_nats::ConnectErrorKind::Tls
 }
 
 fn connect_error(error: async_nats::ConnectError) -> Error {
@@ -488,7 +546,7 @@ fn connect_error(error: async_nats::ConnectError) -> Error {
             (ErrorKind::Unauthenticated, "the credentials cannot be used to sign in")
         }
         Kind::ServerParse => (ErrorKind::Config, "a server's address cannot be read"),
-        Kind::Tls => (ErrorKind::Unavailable, "TLS with the server failed"),
+        _ if is_tls(&error) => (ErrorKind::Unavailable, "TLS with the server failed"),
         Kind::Dns => (ErrorKind::Unavailable, "the server's name cannot be resolved"),
         Kind::TimedOut => (ErrorKind::Timeout, "no server answered in time"),
         _ => (ErrorKind::Unavailable, "no server can be reached"),

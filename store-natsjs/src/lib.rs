@@ -12,7 +12,7 @@
 //! |---|---|
 //! | `wire` | requests over one reply subscription, JetStream's API, stored messages, ordered consumers |
 //! | `keys`, `layout`, `envelope` | how a record is written |
-//! | `settings`, `server` | what a bucket is like, and what a server can do |
+//! | `settings`, `server`, `temporary` | what a bucket is like, what a server can do, and where it keeps its data |
 //! | `shared`, `table` | buckets as they are known, and one call on one of them |
 //! | `acked` | reading back one's own writes from copies that are behind |
 //! | `write`, `reaper` | writes, deletes and ends that survive a crash |
@@ -27,6 +27,8 @@ mod builder;
 mod counter;
 mod driver;
 mod envelope;
+#[doc(hidden)]
+pub mod fuzz;
 mod keys;
 mod layout;
 mod list;
@@ -37,6 +39,7 @@ mod settings;
 mod shared;
 mod store;
 mod table;
+mod temporary;
 mod watch;
 mod wire;
 mod write;

@@ -14,6 +14,8 @@
 mod config;
 mod driver;
 mod fault;
+#[doc(hidden)]
+pub mod fuzz;
 mod io;
 mod link;
 mod plain;

@@ -22,6 +22,8 @@ use store_core::{
     Cursor, DatabaseConfig, Error, ErrorKind, Key, MAX_KEY_LEN, MAX_METADATA_LEN, MAX_TABLE_LEN,
     Metadata, Name, Namespace, Outcome, Revision, Timestamp,
 };
+use store_natsjs::fuzz as nats;
+use store_redis::fuzz as redis;
 
 /// A fuzz target, with input that it accepts to begin from.
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +86,30 @@ pub const TARGETS: &[Target] = &[
             b"1h 30m",
             b"64KiB",
         ],
+    },
+    Target {
+        name: "nats_key",
+        run: nats_key,
+        seeds: &[b"users.ada.email", b"a=2Eb.x=20y", b"=.k", b"t.=.a.=.b"],
+    },
+    Target {
+        name: "nats_envelope",
+        run: nats_envelope,
+        seeds: &[
+            br#"{"key":"k","data":"aGk=","metadata":{"a":1e21,"b":[null,"<"]}}"#,
+            br#"{"key":"","data":null,"metadata":null}"#,
+            br#"{"KEY":"a","data":[1,2],"other":{}}"#,
+        ],
+    },
+    Target {
+        name: "redis_entry",
+        run: redis_entry,
+        seeds: &[b"7 0 ", b"18446744073709551615 1795187821836 {\"a\":1}"],
+    },
+    Target {
+        name: "redis_template",
+        run: redis_template,
+        seeds: &[b"{table}{key}", b"{bucket}:{key}", b"app/{database}:{table}:{key}", b"{key}"],
     },
 ];
 
@@ -278,6 +304,50 @@ fn url_secret(data: &[u8]) -> bool {
     match parsed {
         Ok(url) => {
             assert!(!url.to_string().contains(SECRET), "{url}");
+            true
+        }
+        Err(error) => refused(&error, &[ErrorKind::Config]),
+    }
+}
+
+/// What is a key is written back as just these tokens; so no two records meet.
+fn nats_key(data: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(data) else { return false };
+    if let Some(bytes) = nats::decode_base32(text) {
+        assert_eq!(nats::encode_base32(&bytes), text);
+    }
+    if let Ok(key) = Key::new(text) {
+        let tokens = nats::encode_key(text, key);
+        assert_eq!(nats::decode_key(&tokens), Some((text.to_owned(), text.to_owned())));
+        assert!(tokens.bytes().all(|byte| byte.is_ascii_graphic() && !b"*>".contains(&byte)));
+    }
+    let Some((table, key)) = nats::decode_key(text) else { return false };
+    Key::new(&key).is_ok_and(|key| nats::encode_key(&table, key) == text)
+}
+
+/// What Go would read is the same after it was written as Go writes it.
+fn nats_envelope(data: &[u8]) -> bool {
+    let Some(written) = nats::envelope_again(data) else { return false };
+    assert_eq!(nats::envelope_again(&written), Some(written.clone()));
+    true
+}
+
+fn redis_entry(data: &[u8]) -> bool {
+    let Ok(key) = Key::new("k") else { unreachable!("a good key") };
+    match redis::record(key, b"v", data) {
+        Ok(record) => {
+            assert!(record.value() == b"v" && record.revision().is_some());
+            true
+        }
+        Err(error) => refused(&error, &[ErrorKind::Corrupt]),
+    }
+}
+
+fn redis_template(data: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(data) else { return false };
+    match text.parse::<store_redis::Template>() {
+        Ok(template) => {
+            assert_eq!(template.to_string().parse().ok(), Some(template));
             true
         }
         Err(error) => refused(&error, &[ErrorKind::Config]),

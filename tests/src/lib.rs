@@ -3,12 +3,28 @@
 #[cfg(feature = "suites")]
 pub mod fuzz;
 #[cfg(feature = "suites")]
+pub mod go_micro;
+#[cfg(feature = "suites")]
 pub mod memory;
 #[cfg(feature = "suites")]
 pub mod mutants;
 #[cfg(feature = "suites")]
+pub mod nats;
+#[cfg(feature = "suites")]
 pub mod redis;
 pub mod servers;
+
+/// Whether the long runs are asked for, with `STORE_TEST_FULL`.
+pub fn is_full() -> bool {
+    std::env::var_os("STORE_TEST_FULL").is_some()
+}
+
+/// Prints a line that is seen although the test passes, and that the test command shows: the harness holds back only what is
+/// printed by macros.
+pub fn say(text: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "note: {text}");
+}
 
 #[cfg(doctest)]
 mod documents {

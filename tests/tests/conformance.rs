@@ -6,8 +6,11 @@
 use std::path::Path;
 
 use store_core::conformance::{Options, capability_table, run_blocking};
+use store_natsjs::Layout;
 use tests::memory::MemoryTarget;
+use tests::nats::NatsTarget;
 use tests::redis::{PlainTarget, RedisTarget};
+use tests::servers::nats::Version;
 
 const BEGIN: &str = "<!-- capabilities:begin -->\n";
 const END: &str = "<!-- capabilities:end -->";
@@ -18,6 +21,11 @@ fn conformance_of_the_drivers_is_what_the_readme_shows() {
         run_blocking(MemoryTarget, Options::default()),
         run_blocking(RedisTarget::start(), Options::default()),
         run_blocking(PlainTarget::start(), Options::default()),
+        // What its other layouts and older servers can do is in docs/nats.md.
+        run_blocking(
+            NatsTarget::start(Layout::Native, Version::Newest),
+            Options::default().with_concurrency(16),
+        ),
     ];
     for report in &reports {
         println!("{report}");

@@ -57,7 +57,7 @@ fn input(target: &Target) -> impl Strategy<Value = Vec<u8>> + use<> {
     prop_oneof![
         1 => prop::collection::vec(any::<u8>(), 0..64),
         1 => any::<String>().prop_map(String::into_bytes),
-        6 => (seeds, prop::collection::vec(mutation(), 1..5))
+        6 => (seeds, prop::collection::vec(mutation(), 0..5))
             .prop_map(|(seed, mutations)| mutate(seed.to_vec(), &mutations)),
     ]
 }
@@ -117,4 +117,8 @@ short_runs! {
     url,
     url_secret,
     config,
+    nats_key,
+    nats_envelope,
+    redis_entry,
+    redis_template,
 }

@@ -1,189 +1,214 @@
-//! The conformance suite on NATS JetStream, in every layout.
+//! The conformance suite on NATS JetStream: every layout, on the newest server and on older ones, and the table in `docs/nats.md`
+//! of what works where. `STORE_TEST_FULL=1 STORE_TEST_WRITE_README=1 cargo test -p tests --test nats_conformance` writes that.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 #![expect(clippy::print_stdout, reason = "a report is worth seeing, also when it passes")]
 
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::OnceLock;
 
-use store_core::conformance::{Fixture, Options, Status, Target, run_blocking};
-use store_core::{Capability, Feature, Result, StoreAdmin, async_trait};
-use store_natsjs::{Layout, Nats};
-use tests::servers::nats::{Server, Setup, Version};
-use tests::servers::nats_proxy::Proxy;
+use store_core::conformance::{Options, Report, Status, capability_table, catalogue, run_blocking};
+use store_natsjs::Layout;
+use tests::nats::NatsTarget;
+use tests::servers::nats::Version;
+use tests::{is_full, say};
 
-/// One server for all that runs here.
-fn server(version: Version) -> &'static Server {
-    static SERVERS: [OnceLock<Server>; 4] = [const { OnceLock::new() }; 4];
-    SERVERS[version as usize].get_or_init(|| Server::with(&Setup::default().version(version)))
-}
+const BEGIN: &str = "<!-- what works where:begin -->\n";
+const END: &str = "<!-- what works where:end -->";
 
-struct On(Layout, Version);
+/// The default expiry is the stream's limit of age: it counts from the last write, for all records at once, and has a least value.
+const AGE_LIMIT: [&str; 3] =
+    ["default-expiry/counters", "default-expiry/update", "default-expiry/below-a-millisecond"];
 
-async fn open(layout: Layout, version: Version) -> Result<Arc<dyn StoreAdmin>> {
-    let store = Nats::builder().servers([server(version).url()]).layout(layout).connect().await?;
-    Ok(Arc::new(store))
-}
+/// Some tables and keys meet by the nature of Go-Micro's names; a write is then a conflict.
+const JOINED: [&str; 2] = ["names/underscore-joins", "micro/bug-collisions"];
 
-#[async_trait]
-impl Target for On {
-    fn name(&self) -> String {
-        "nats".into()
-    }
-
-    fn layout(&self) -> String {
-        match self.1 {
-            Version::Newest => self.0.as_str().into(),
-            older => format!("{} on {older:?}", self.0),
-        }
-    }
-
-    fn capability(&self) -> Capability {
-        let mut capability = Capability::all();
-        capability.max_value_len = Some((1 << 20) - (32 << 10));
-        capability.max_atomic = Some(1000);
-        if matches!(self.1, Version::V2_10 | Version::V2_11) {
-            capability = capability.without(Feature::AtomicBatch);
-            capability.max_atomic = None;
-        }
-        if self.0 == Layout::Native {
-            return capability;
-        }
-        capability.max_atomic = None;
-        for feature in [
-            Feature::Expiry,
-            Feature::SetExpiry,
-            Feature::KeepExpiry,
-            Feature::OutliveDefault,
-            Feature::ExpiryEvents,
-            Feature::AtomicBatch,
-        ] {
-            capability = capability.without(feature);
-        }
-        capability.alphabet = match self.0 {
-            Layout::GoMicroBase32 => None,
-            _ => Some(
-                "A-Z a-z 0-9 - / _ = . in keys and tables, no dot at either end of the whole, no two dots in a row, not \
-                 beginning with _kv",
-            ),
-        };
-        capability.max_value_len = Some(((1 << 20) - (32 << 10)) / 4 * 3);
-        if self.0 == Layout::Plain {
-            capability = capability.without(Feature::Tables).without(Feature::Metadata);
-            capability.max_value_len = Some((1 << 20) - 1024);
-        }
-        capability
-    }
-
-    async fn open(&self) -> Result<Fixture> {
-        let Self(layout, version) = *self;
-        let proxy = Proxy::start(server(self.1).port()).await;
-        let store = Nats::builder()
-            .servers([proxy.url()])
-            .layout(layout)
-            .timeout(Duration::from_secs(8))
-            .attempt_timeout(Duration::from_secs(2))
-            .connect()
-            .await?;
-        let fixture = Fixture::new(Arc::new(store)).with_reopen(move || open(layout, version));
-        Ok(fixture.with_faults(proxy))
-    }
-
-    fn accepts_key(&self, key: &str) -> bool {
-        match self.0 {
-            Layout::Native | Layout::GoMicroBase32 => true,
-            // Behind a table's name, these are in the middle.
-            Layout::GoMicro => is_sound(&format!("t_{key}")),
-            Layout::Plain => is_sound(key),
-        }
-    }
-
-    fn accepts_table(&self, table: &str) -> bool {
-        match self.0 {
-            Layout::Native | Layout::GoMicroBase32 => true,
-            Layout::GoMicro => is_sound(table),
-            Layout::Plain => false,
-        }
+/// What a layout cannot do by its nature, and has no capability for. These cases must really fail.
+fn inherent(layout: Layout) -> Vec<&'static str> {
+    match layout {
+        Layout::GoMicro | Layout::GoMicroBase32 => [&AGE_LIMIT[..], &JOINED].concat(),
+        Layout::Plain => AGE_LIMIT.to_vec(),
+        _ => Vec::new(),
     }
 }
 
-fn is_sound(text: &str) -> bool {
-    text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-/_=.".contains(&b))
-        && !text.starts_with('.')
-        && !text.ends_with('.')
-        && !text.contains("..")
-        && !text.starts_with("_kv")
+/// The suite's report, by one run in this process; `None` where there is no such server.
+fn report(layout: Layout, version: Version) -> Option<&'static Report> {
+    static REPORTS: [[OnceLock<Option<Report>>; 4]; 4] =
+        [const { [const { OnceLock::new() }; 4] }; 4];
+    let at = Layout::ALL.iter().position(|one| *one == layout).unwrap();
+    let run = || {
+        if version != Version::Newest && version.binary().is_none() {
+            say(&format!(
+                "skipped {layout} on nats-server {version}: none is named in the environment"
+            ));
+            return None;
+        }
+        // Client and server share the processors.
+        let options = Options::from_env().with_concurrency(16);
+        let report = run_blocking(NatsTarget::start(layout, version), options);
+        println!("\n{report}");
+        let (passed, all) = (report.count(Status::Passed), report.cases.len());
+        say(&format!(
+            "{}: {passed} of {all} cases passed, {:.0} s",
+            report.name(),
+            report.millis as f64 / 1e3
+        ));
+        Some(report)
+    };
+    REPORTS[at][version as usize].get_or_init(run).as_ref()
 }
 
-/// Runs the suite. What a layout cannot do by its nature, and has no capability for, is named here, and must really fail.
-fn check(layout: Layout, version: Version, inherent: &[&str]) {
-    if version.binary().is_none() && version != Version::Newest {
-        println!("skipped: no nats-server {version:?} is named in the environment");
-        return;
-    }
-    // Client and server share the processors.
-    let options = Options::from_env().with_concurrency(16);
-    let partial = !options.only.is_empty();
-    let report = run_blocking(On(layout, version), options);
-    println!("\n{report}");
+fn check(layout: Layout, version: Version) {
+    let Some(report) = report(layout, version) else { return };
+    let inherent = inherent(layout);
     let failed: Vec<&str> = report
         .cases
         .iter()
         .filter(|case| case.status == Status::Failed)
         .map(|case| &*case.id)
         .collect();
-    let surprises: Vec<_> =
-        failed.iter().filter(|id| !inherent.contains(id) && **id != UNDER_LOAD).collect();
-    assert!(surprises.is_empty(), "{layout}: failed: {surprises:?}");
-    if !partial {
-        let missing: Vec<_> = inherent.iter().filter(|id| !failed.contains(id)).collect();
-        assert!(missing.is_empty(), "{layout}: passed after all: {missing:?}");
-        let wrong: Vec<_> = report.features.iter().filter(|feature| !feature.agrees).collect();
-        assert!(wrong.is_empty(), "{layout}: {wrong:?}");
+    let surprises: Vec<_> = failed.iter().filter(|id| !inherent.contains(id)).collect();
+    assert!(surprises.is_empty(), "{}: failed: {surprises:?}", report.name());
+    if is_partial() {
+        return;
     }
+    let missing: Vec<_> = inherent.iter().filter(|id| !failed.contains(id)).collect();
+    assert!(missing.is_empty(), "{}: passed after all: {missing:?}", report.name());
+    let wrong: Vec<_> = report.features.iter().filter(|feature| !feature.agrees).collect();
+    assert!(wrong.is_empty(), "{}: {wrong:?}", report.name());
 }
 
-/// The default expiry is the stream's limit of age: it counts from the last write, for all records at once, and has a least value.
-const AGE_LIMIT: [&str; 3] =
-    ["default-expiry/counters", "default-expiry/update", "default-expiry/below-a-millisecond"];
-
-/// In Go-Micro's layouts some tables and keys meet by their nature; a write is then a conflict.
-const GO_MICRO: [&str; 4] = [AGE_LIMIT[0], AGE_LIMIT[1], AGE_LIMIT[2], "names/underscore-joins"];
-
-/// With one version per record, a server under load may hand a watcher the newest state only, which the contract allows and
-/// this case does not.
-const UNDER_LOAD: &str = "watch/many-watchers";
+fn is_partial() -> bool {
+    !Options::from_env().only.is_empty()
+}
 
 #[test]
 fn native() {
-    check(Layout::Native, Version::Newest, &[]);
+    check(Layout::Native, Version::Newest);
 }
 
 #[test]
 fn go_micro() {
-    check(Layout::GoMicro, Version::Newest, &GO_MICRO);
-}
-
-#[test]
-fn go_micro_base32() {
-    check(Layout::GoMicroBase32, Version::Newest, &GO_MICRO);
+    check(Layout::GoMicro, Version::Newest);
 }
 
 #[test]
 fn plain() {
-    check(Layout::Plain, Version::Newest, &AGE_LIMIT);
+    check(Layout::Plain, Version::Newest);
 }
 
 #[test]
-fn native_on_2_12() {
-    check(Layout::Native, Version::V2_12, &[]);
+fn go_micro_base32() {
+    if is_full() {
+        check(Layout::GoMicroBase32, Version::Newest);
+    }
 }
 
 #[test]
-fn native_on_2_11() {
-    check(Layout::Native, Version::V2_11, &[]);
+fn native_on_older_servers() {
+    if is_full() {
+        for version in Version::OLDER {
+            check(Layout::Native, version);
+        }
+    }
 }
 
 #[test]
-fn native_on_2_10() {
-    check(Layout::Native, Version::V2_10, &[]);
+fn the_other_layouts_are_the_same_on_older_servers() {
+    if !is_full() {
+        return;
+    }
+    for layout in [Layout::GoMicro, Layout::GoMicroBase32, Layout::Plain] {
+        let newest = report(layout, Version::Newest).unwrap();
+        for version in Version::OLDER {
+            check(layout, version);
+            let Some(older) = report(layout, version) else { continue };
+            let derived = |report: &Report| -> Vec<_> {
+                report.features.iter().map(|feature| feature.derived).collect()
+            };
+            assert_eq!(derived(older), derived(newest), "{layout} on {version}");
+            let limits = |report: &Report| serde_json::to_value(&report.limits).unwrap();
+            assert_eq!(limits(older), limits(newest), "{layout} on {version}");
+        }
+    }
+}
+
+/// The columns of the table.
+fn columns() -> Vec<(Layout, Version)> {
+    let mut columns = vec![(Layout::Native, Version::Newest)];
+    if is_full() {
+        columns.extend(Version::OLDER.map(|version| (Layout::Native, version)));
+    }
+    columns.push((Layout::GoMicro, Version::Newest));
+    if is_full() {
+        columns.push((Layout::GoMicroBase32, Version::Newest));
+    }
+    columns.push((Layout::Plain, Version::Newest));
+    columns
+}
+
+#[test]
+fn what_works_where_is_what_the_docs_show() {
+    if is_partial() {
+        return;
+    }
+    let reports: Vec<Report> =
+        columns().into_iter().filter_map(|(l, v)| report(l, v).cloned()).collect();
+    let found = format!("{}\n{}", capability_table(&reports), bends());
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/nats.md");
+    let docs = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = docs.split_once(BEGIN).expect("the mark where the table begins");
+    let (shown, after) = rest.split_once(END).expect("the mark where the table ends");
+    if std::env::var_os("STORE_TEST_WRITE_README").is_some() {
+        assert_eq!(reports.len(), 7, "only a full run on all versions knows the whole table");
+        std::fs::write(&path, format!("{before}{BEGIN}{found}{END}{after}")).unwrap();
+        return;
+    }
+    let shown = cells(shown);
+    for (cell, value) in cells(&found) {
+        assert_eq!(
+            shown.get(&cell),
+            Some(&value),
+            "{cell:?} is not what the suite finds; the head of this file says how to write it"
+        );
+    }
+}
+
+/// What the layouts cannot keep: the cases that are insisted upon to fail.
+fn bends() -> String {
+    let mut table = String::from("| what does not hold | layouts | case |\n|---|---|---|\n");
+    for (id, title) in catalogue() {
+        let layouts: Vec<&str> = Layout::ALL
+            .iter()
+            .filter(|layout| inherent(**layout).contains(&id))
+            .map(|layout| layout.as_str())
+            .collect();
+        if !layouts.is_empty() {
+            let _ = writeln!(table, "| {title} | {} | `{id}` |", layouts.join(", "));
+        }
+    }
+    table
+}
+
+/// Column and row of every cell of the tables in a text.
+fn cells(text: &str) -> BTreeMap<(String, String), String> {
+    let mut found = BTreeMap::new();
+    let mut head: Vec<String> = Vec::new();
+    for line in text.lines() {
+        let cells: Vec<String> =
+            line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
+        if line.is_empty() {
+            head.clear();
+        } else if head.is_empty() {
+            head = cells;
+        } else if !line.starts_with("|--") {
+            for (column, cell) in head.iter().zip(&cells).skip(1) {
+                found.insert((column.clone(), cells[0].clone()), cell.clone());
+            }
+        }
+    }
+    found
 }

@@ -1,4 +1,6 @@
-use store_core::config::{Config, Opened, Registry, StoreBuilder};
+use std::time::Duration;
+
+use store_core::config::{Config, Opened, Registry, RetryConfig, StoreBuilder};
 use store_core::{Database, Result};
 
 /// Opens the store that the environment names, in memory unless it says otherwise. The one place that knows which drivers are linked:
@@ -9,9 +11,11 @@ pub(crate) async fn open() -> Result<(Opened, Database)> {
         .with(store_redis::driver())
         .with(store_natsjs::driver());
     let opened = StoreBuilder::from(Config::from_env("STORE_")?)
-        .or_url("memory://?timeout=2s&retries=2")
-        .trace(true)
-        .metrics(true)
+        .or(StoreBuilder::new("memory://")
+            .timeout(Duration::from_secs(2))
+            .retry(RetryConfig::attempts(3))
+            .trace(true)
+            .metrics(true))
         .open(&drivers)
         .await?;
     let database = match &opened.database {

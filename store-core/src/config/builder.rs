@@ -19,8 +19,7 @@ use crate::store::StoreAdmin;
 ///
 /// let registry = Registry::new(); // .with(store_memory::driver()) and others
 /// let opened = StoreBuilder::from(Config::from_env("STORE_")?)
-///     .or_url("memory:///app")
-///     .timeout(Duration::from_secs(2))
+///     .or(StoreBuilder::new("memory:///app").timeout(Duration::from_secs(2)))
 ///     .retry(RetryConfig::attempts(3))
 ///     .create("app", DatabaseConfig::new().with_history(5))
 ///     .open(&registry)
@@ -33,12 +32,13 @@ use crate::store::StoreAdmin;
 #[must_use = "nothing is opened before `open`"]
 pub struct StoreBuilder {
     config: Config,
+    defaults: Config,
     own: Vec<Arc<dyn Layer>>,
 }
 
 impl From<Config> for StoreBuilder {
     fn from(config: Config) -> Self {
-        Self { config, own: Vec::new() }
+        Self { config, ..Self::default() }
     }
 }
 
@@ -48,9 +48,29 @@ impl StoreBuilder {
         Config { url: Some(url.into()), ..Config::default() }.into()
     }
 
-    /// The URL, if the configuration has none.
-    pub fn or_url(mut self, url: impl Into<String>) -> Self {
-        self.config.url.get_or_insert_with(|| url.into());
+    /// What holds where neither this nor the URL says anything: an application's own defaults below what its environment sets. The
+    /// driver's [options](Self::option) go with the URL: those of the defaults count only if their URL does. Own
+    /// [layers](Self::layer) are added.
+    ///
+    /// ```
+    /// # let runtime = tokio::runtime::Runtime::new().unwrap();
+    /// # runtime.block_on(async {
+    /// use std::time::Duration;
+    /// use store_core::config::{Config, Registry, StoreBuilder};
+    ///
+    /// let environment = [("STORE_URL", "memory:///app?timeout=1s")];
+    /// let opened = StoreBuilder::from(Config::from_vars("STORE_", environment)?)
+    ///     .or(StoreBuilder::new("redis://localhost").timeout(Duration::from_secs(2)))
+    ///     .open(&Registry::new().with(store_memory::driver()))
+    ///     .await?;
+    /// assert_eq!(opened.store.driver(), "memory");
+    /// # Ok::<(), store_core::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn or(mut self, defaults: impl Into<Self>) -> Self {
+        let defaults = defaults.into();
+        self.defaults = self.defaults.or(defaults.config).or(defaults.defaults);
+        self.own.extend(defaults.own);
         self
     }
 
@@ -126,7 +146,8 @@ impl StoreBuilder {
     /// `Config` for what is wrong with the configuration, before anything is opened; otherwise why the backend cannot be reached
     /// or does not create a database: then the store is closed again.
     pub async fn open(self, registry: &Registry) -> Result<Opened> {
-        let mut config = self.config;
+        let Self { mut config, defaults, own } = self;
+        config.or_url(&defaults);
         let url = config.url.as_deref().ok_or_else(|| Error::config("no URL is set"))?;
         let url: crate::config::StoreUrl = url.parse()?;
         let driver = registry.find(url.scheme())?;
@@ -138,9 +159,10 @@ impl StoreBuilder {
         if driver.path_is_database(url.scheme()) {
             config.take_path(url.path())?;
         }
+        let mut config = config.or(defaults);
         options.check(driver.options().iter().map(|option| option.name))?;
         let mut layers = config.layers()?;
-        for layer in self.own {
+        for layer in own {
             layers = layers.shared_layer(layer);
         }
         let metrics = (config.metrics == Some(true)).then(Metrics::new);

@@ -31,7 +31,8 @@ const OPTION: &str = "OPTION_";
 impl Config {
     /// From the environment variables of this prefix, by custom `STORE_`: `STORE_URL`, `STORE_DATABASE`, the
     /// [common options](crate::config#common-options) such as `STORE_TIMEOUT` and `STORE_READ_ONLY`, and `STORE_OPTION_<name>` for
-    /// those of the driver. An empty variable is not set.
+    /// those of the driver. An empty variable is not set. What Kubernetes sets for a Service of the prefix's name
+    /// (`STORE_SERVICE_HOST`, `STORE_PORT_80_TCP` and their like, see "Discovering services" in its documentation) is left alone.
     ///
     /// # Errors
     /// `Config` for another variable of this prefix, naming the known ones, and for a value that is none, naming the variable.
@@ -70,6 +71,9 @@ impl Config {
                 continue;
             };
             let short = &name[prefix.len()..];
+            if is_of_a_service(short) {
+                continue;
+            }
             let value = value.into();
             let value = value
                 .to_str()
@@ -98,6 +102,12 @@ impl Config {
         })?;
         Ok(config)
     }
+}
+
+/// Whether Kubernetes sets a variable of this name in every container when there is a Service of the prefix's name.
+fn is_of_a_service(short: &str) -> bool {
+    ["SERVICE_HOST", "SERVICE_PORT", "PORT"].contains(&short)
+        || ["SERVICE_PORT_", "PORT_"].iter().any(|start| short.starts_with(start))
 }
 
 fn unknown(prefix: &str, short: &str) -> Error {

@@ -105,6 +105,37 @@ impl Config {
         Self::default()
     }
 
+    /// Takes the URL of others, if there is none yet, and the driver's options with it.
+    pub(super) fn or_url(&mut self, defaults: &Self) {
+        if self.url.is_none() {
+            self.url.clone_from(&defaults.url);
+            for (name, value) in &defaults.options {
+                self.options.entry(name.clone()).or_insert_with(|| value.clone());
+            }
+        }
+    }
+
+    /// Takes from others what is not set.
+    pub(super) fn or(mut self, defaults: Self) -> Self {
+        self.or_url(&defaults);
+        let mut databases = defaults.databases;
+        databases.extend(self.databases);
+        Self {
+            url: self.url,
+            database: self.database.or(defaults.database),
+            options: self.options,
+            timeout: self.timeout.or(defaults.timeout),
+            retry: self.retry.or(defaults.retry),
+            trace: self.trace.or(defaults.trace),
+            trace_keys: self.trace_keys.or(defaults.trace_keys),
+            metrics: self.metrics.or(defaults.metrics),
+            read_only: self.read_only.or(defaults.read_only),
+            prefix: self.prefix.or(defaults.prefix),
+            limits: self.limits.or(defaults.limits),
+            databases,
+        }
+    }
+
     /// Moves the common options of a URL into their fields.
     pub(super) fn take_common(&mut self, options: &mut Options) -> Result<()> {
         set(&mut self.database, "database", options.take_str("database"))?;

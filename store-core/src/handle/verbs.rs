@@ -67,18 +67,15 @@ impl Future for Read<'_> {
 #[must_use = "nothing happens until it is awaited"]
 pub struct Write<'a> {
     table: &'a Table,
-    key: &'a str,
-    value: Value<'a>,
-    metadata: Metadata,
-    expiry: Expiry,
-    condition: Condition<'a>,
+    /// Its key is checked when the write begins.
+    put: Put<'a>,
     /// Whether it may be done twice; kept when the condition has gone to the driver.
     repeatable: bool,
     running: Running<'a, Written>,
 }
 
 macro_rules! conditions {
-    () => {
+    ($($condition:ident).+) => {
         /// Only if the record has this revision; else `Conflict`.
         pub fn if_revision(self, revision: Revision) -> Self {
             self.condition(Condition::Revision(revision))
@@ -92,7 +89,7 @@ macro_rules! conditions {
         /// Only if this holds; else `Conflict`.
         pub fn condition(mut self, condition: Condition<'a>) -> Self {
             self.repeatable = condition.is_any();
-            self.condition = condition;
+            self.$($condition).+ = condition;
             self
         }
     };
@@ -101,16 +98,7 @@ macro_rules! conditions {
 impl<'a> Write<'a> {
     #[inline]
     pub(super) fn new(table: &'a Table, key: &'a str, value: Value<'a>) -> Self {
-        Self {
-            table,
-            key,
-            value,
-            metadata: Metadata::new(),
-            expiry: Expiry::Database,
-            condition: Condition::Any,
-            repeatable: true,
-            running: None,
-        }
+        Self { table, put: Put::new(Key::trusted(key), value), repeatable: true, running: None }
     }
 
     /// Expires so long from now. Zero is an error.
@@ -125,13 +113,13 @@ impl<'a> Write<'a> {
 
     /// When it expires; without this, by the database's default.
     pub fn expiry(mut self, expiry: Expiry) -> Self {
-        self.expiry = expiry;
+        self.put.expiry = expiry;
         self
     }
 
     /// With this metadata; without this, none.
     pub fn metadata(mut self, metadata: Metadata) -> Self {
-        self.metadata = metadata;
+        self.put.metadata = metadata;
         self
     }
 
@@ -140,7 +128,7 @@ impl<'a> Write<'a> {
         self.condition(Condition::Absent)
     }
 
-    conditions!();
+    conditions!(put.condition);
 }
 
 impl Future for Write<'_> {
@@ -149,20 +137,14 @@ impl Future for Write<'_> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let mut at = this.table.at(Operation::Write, Some(this.key));
+        let mut at = this.table.at(Operation::Write, Some(this.put.key.as_str()));
         at.repeatable = this.repeatable;
         at.poll(&mut this.running, cx, |store, ns, key| {
-            let put = Put {
-                key,
-                value: mem::replace(&mut this.value, Value::Slice(&[])),
-                metadata: mem::take(&mut this.metadata),
-                expiry: this.expiry,
-                condition: mem::take(&mut this.condition),
-            };
-            match store.immediate() {
-                Some(now) => Begun::Done(now.write_now(ns, &put)),
-                None => Begun::Running(store.write(ns, put)),
+            if let Some(now) = store.immediate() {
+                return Begun::Done(now.write_now(ns, &this.put));
             }
+            let put = mem::replace(&mut this.put, Put::new(key, Value::Slice(&[])));
+            Begun::Running(store.write(ns, put))
         })
     }
 }
@@ -183,7 +165,7 @@ impl<'a> Delete<'a> {
         Self { table, key, condition: Condition::Any, repeatable: true, running: None }
     }
 
-    conditions!();
+    conditions!(condition);
 }
 
 impl Future for Delete<'_> {
@@ -235,16 +217,17 @@ impl Future for Increment<'_> {
 }
 
 macro_rules! debug {
-    ($($verb:ident),*) => {$(
+    ($($verb:ident($($key:ident).+)),*) => {$(
         impl fmt::Debug for $verb<'_> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{} {:?} of {:?}", stringify!($verb), self.key, self.table)
+                let key = self.$($key).+;
+                write!(f, "{} {:?} of {:?}", stringify!($verb), key, self.table)
             }
         }
     )*};
 }
 
-debug!(Read, Write, Delete, Increment);
+debug!(Read(key), Write(put.key), Delete(key), Increment(key));
 
 /// A change of a record's expiry; see [`Table::set_expiry`].
 #[derive(Debug)]
@@ -262,7 +245,7 @@ impl<'a> SetExpiry<'a> {
         Self { table, key, expiry, condition: Condition::Any, repeatable: true }
     }
 
-    conditions!();
+    conditions!(condition);
 }
 
 impl<'a> IntoFuture for SetExpiry<'a> {

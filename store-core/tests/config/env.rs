@@ -82,3 +82,19 @@ fn the_process_environment_is_read() {
     assert!(error.message().contains("no variable `CARGO_PKG_"), "{error}");
     assert_eq!(Config::from_env("NO_SUCH_PREFIX_").unwrap(), Config::new());
 }
+
+/// A Service of the name `s` makes Kubernetes set these in every container of its namespace.
+#[test]
+fn what_kubernetes_sets_is_left_alone() {
+    let set = [
+        ("S_SERVICE_HOST", "10.0.0.11"),
+        ("S_SERVICE_PORT", "80"),
+        ("S_SERVICE_PORT_HTTP", "80"),
+        ("S_PORT", "tcp://10.0.0.11:80"),
+        ("S_PORT_80_TCP_PROTO", "tcp"),
+        ("S_URL", "memory://"),
+    ];
+    let config = Config::from_vars("S_", set).unwrap();
+    assert_eq!(config.url.as_deref(), Some("memory://"));
+    assert!(Config::from_vars("S_", [("S_SERVICE", "x")]).is_err());
+}

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use store_core::config::{LimitsConfig, RetryConfig, StoreBuilder};
 use store_core::layer::Metrics;
-use store_core::{Admin, DatabaseConfig, ErrorKind, Operation};
+use store_core::{Admin, DatabaseConfig, ErrorKind, Name, Operation};
 
 use crate::Local;
 
@@ -105,7 +105,7 @@ async fn a_builder_adds_to_what_is_configured() {
     let local = Local::new();
     let own = Metrics::new();
     let opened = StoreBuilder::new("local://")
-        .or_url("unknown://")
+        .or(StoreBuilder::new("unknown://"))
         .database("app")
         .option("colour", "red")
         .timeout(Duration::from_secs(2))
@@ -135,6 +135,28 @@ async fn a_builder_adds_to_what_is_configured() {
     assert_eq!(error.database(), Some("app"));
     let error = admin.list().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Closed, "what was opened in vain was closed");
+}
+
+#[tokio::test]
+async fn defaults_hold_where_nothing_else_is_said() {
+    let local = Local::new();
+    let registry = local.registry();
+    let defaults = || {
+        StoreBuilder::new("local:///fallback?colour=blue")
+            .option("size", "3")
+            .timeout(Duration::from_secs(2))
+            .create("made", DatabaseConfig::new())
+    };
+    // What the URL says goes before, and is not given twice; the driver's options go with the URL.
+    let said = StoreBuilder::new("local:///app?timeout=1s").or(defaults());
+    let opened = said.open(&registry).await.unwrap();
+    assert_eq!(opened.database.as_ref().map(Name::as_str), Some("app"));
+    let made = Admin::new(opened.store).list().await.unwrap();
+    assert_eq!(made.iter().map(Name::as_str).collect::<Vec<_>>(), ["made"]);
+    // The first default counts.
+    let second = StoreBuilder::new("lokal://").timeout(Duration::from_secs(3));
+    let error = StoreBuilder::default().or(defaults()).or(second).open(&registry).await;
+    assert!(error.unwrap_err().message().contains("no option `size`"));
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ mod feed;
 mod hub;
 mod keys;
 mod list;
-mod meta;
+pub(crate) mod meta;
 mod read;
 mod watch;
 

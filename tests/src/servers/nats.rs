@@ -29,6 +29,9 @@ pub enum Version {
 }
 
 impl Version {
+    /// All but the newest, newest first.
+    pub const OLDER: [Self; 3] = [Self::V2_12, Self::V2_11, Self::V2_10];
+
     /// Where the binary is; `None` when nobody said.
     pub fn binary(self) -> Option<PathBuf> {
         let named = |name: &str| std::env::var_os(name).map(PathBuf::from);
@@ -38,6 +41,17 @@ impl Version {
             Self::V2_11 => named("STORE_TEST_NATS_SERVER_2_11"),
             Self::V2_12 => named("STORE_TEST_NATS_SERVER_2_12"),
         }
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Newest => "newest",
+            Self::V2_10 => "2.10",
+            Self::V2_11 => "2.11",
+            Self::V2_12 => "2.12",
+        })
     }
 }
 
@@ -91,6 +105,8 @@ pub struct Server {
     dir: PathBuf,
     port: u16,
     owns_dir: bool,
+    /// How long the log was when the process was started.
+    logged: usize,
 }
 
 impl Server {
@@ -138,10 +154,11 @@ impl Server {
             setup.lines
         );
         fs::write(dir.join("nats.conf"), config).unwrap();
-        Self { child: None, binary, dir, port, owns_dir: false }
+        Self { child: None, binary, dir, port, owns_dir: false, logged: 0 }
     }
 
     fn spawn(&mut self) {
+        self.logged = self.log().len();
         let log =
             fs::OpenOptions::new().create(true).append(true).open(self.dir.join("log")).unwrap();
         let child = Command::new(&self.binary)
@@ -155,19 +172,28 @@ impl Server {
         self.child = Some(child);
     }
 
-    fn wait_ready(&mut self) {
+    /// Waits until it serves.
+    ///
+    /// # Panics
+    /// When it does not, or has ended.
+    pub fn wait_ready(&mut self) {
         let since = Instant::now();
         while since.elapsed() < PATIENCE {
             let died = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
             if let Some(status) = died {
                 panic!("nats-server ended with {status}:\n{}", self.log());
             }
-            if greets(self.port) {
+            // One that begins with the TLS handshake does not greet.
+            if greets(self.port) || self.says_that_it_serves() {
                 return;
             }
             std::thread::sleep(Duration::from_millis(20));
         }
         panic!("nats-server does not serve after {PATIENCE:?}:\n{}", self.log());
+    }
+
+    fn says_that_it_serves(&self) -> bool {
+        self.log().get(self.logged..).is_some_and(|log| log.contains("Server is ready"))
     }
 
     /// What the server logged.
@@ -208,9 +234,14 @@ impl Server {
 
     /// Starts it again on the same port and files.
     pub fn restart(&mut self) {
+        self.start_again();
+        self.wait_ready();
+    }
+
+    /// As [`restart`](Self::restart), and does not wait until it serves.
+    pub fn start_again(&mut self) {
         self.kill();
         self.spawn();
-        self.wait_ready();
     }
 
     /// Stops the process in its tracks: connections stay, nothing answers.

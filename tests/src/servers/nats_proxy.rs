@@ -23,6 +23,8 @@ pub enum Way {
     NoReplies,
     /// Everything, each piece so much later.
     Slow(Duration),
+    /// Half of a piece of a request, and then the connection is cut; new ones in the same way.
+    HalfARequest,
 }
 
 /// See the [module](self). Clones are the same proxy; it lives as long as its runtime.
@@ -97,6 +99,10 @@ async fn carry(
                 }
                 if let Way::Slow(by) = way {
                     tokio::time::sleep(by).await;
+                }
+                if way == Way::HalfARequest && !replies {
+                    let _ = to.write_all(&buffer[..n / 2]).await;
+                    return;
                 }
                 if to.write_all(&buffer[..n]).await.is_err() {
                     return;
