@@ -88,7 +88,8 @@ def examples(run: Run) -> None:
 
 
 def bench(run: Run) -> None:
-    run.cargo("run", "--release", "--locked", "-p", "tests", "--bin", "bench", "--", "memory", "--quick")
+    for suite in ["memory", "nats"]:
+        run.cargo("run", "--release", "--locked", "-p", "tests", "--bin", "bench", "--", suite, "--quick")
 
 
 def fmt(run: Run) -> None:

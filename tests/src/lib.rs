@@ -8,7 +8,6 @@ pub mod memory;
 pub mod mutants;
 #[cfg(feature = "suites")]
 pub mod redis;
-#[cfg(feature = "suites")]
 pub mod servers;
 
 #[cfg(doctest)]

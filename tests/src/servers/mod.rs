@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test cannot go on without its server")]
 
 pub mod nats;
+#[cfg(feature = "suites")]
 pub mod nats_proxy;
+#[cfg(feature = "suites")]
 pub mod proxy;
+#[cfg(feature = "suites")]
 pub mod redis;

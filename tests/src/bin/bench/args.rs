@@ -24,6 +24,17 @@ pub(crate) enum Command {
         structure: String,
         key_len: usize,
     },
+    /// Internal: this process is one of several that increment the same counter.
+    Increments(Increments),
+}
+
+/// What a child process that increments is to do.
+pub(crate) struct Increments {
+    pub(crate) url: String,
+    /// `ours` or the peer.
+    pub(crate) side: String,
+    pub(crate) tasks: usize,
+    pub(crate) millis: u64,
 }
 
 /// How to run a suite.
@@ -59,6 +70,14 @@ pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<Command> {
                     structure: value("footprint")?,
                     key_len: value("footprint")?.parse()?,
                 });
+            }
+            "increments" if suite.is_none() => {
+                return Ok(Command::Increments(Increments {
+                    url: value("increments")?,
+                    side: value("increments")?,
+                    tasks: value("increments")?.parse()?,
+                    millis: value("increments")?.parse()?,
+                }));
             }
             flag if flag.starts_with('-') => {
                 return Err(format!("no option {flag}\n\n{USAGE}").into());

@@ -7,6 +7,7 @@
 mod args;
 mod measure;
 mod memory;
+mod nats;
 mod plot;
 mod report;
 
@@ -29,11 +30,18 @@ struct Suite {
 }
 
 /// All suites; another driver's goes here.
-const SUITES: &[Suite] = &[Suite {
-    name: "memory",
-    about: "the embedded store against other structures in memory, 1,000,000 records of 100 bytes",
-    run: memory::run,
-}];
+const SUITES: &[Suite] = &[
+    Suite {
+        name: "memory",
+        about: "the embedded store against other structures in memory, 1,000,000 records of 100 bytes",
+        run: memory::run,
+    },
+    Suite {
+        name: "nats",
+        about: "the NATS driver against async-nats and raw requests, on a nats-server that it starts",
+        run: nats::run,
+    },
+];
 
 fn main() -> ExitCode {
     match run() {
@@ -57,6 +65,7 @@ fn run() -> Result<()> {
         Command::Footprint { structure, key_len } => {
             writeln!(out, "{}", memory::footprint::measure(&structure, key_len)?)?;
         }
+        Command::Increments(work) => nats::counters::child(&work)?,
         Command::Run { suite, args } => {
             let Some(suite) = SUITES.iter().find(|known| known.name == suite) else {
                 let known: Vec<_> = SUITES.iter().map(|suite| suite.name).collect();
