@@ -111,7 +111,8 @@ def real_host(run: Run) -> None:
 
 def bench(run: Run) -> None:
     bench = ["run", "--release", "--locked", "-p", "tests", "--bin", "bench"]
-    run.cargo(*bench, "--", "memory", "--quick")
+    for suite in ["memory", "nats"]:
+        run.command(["cargo", *bench, "--", suite, "--quick"], env=run.servers)
     run.command(["cargo", *bench, "--features", "provider", "--", "provider", "--quick"], env=run.servers)
 
 

@@ -7,6 +7,7 @@
 mod args;
 mod measure;
 mod memory;
+mod nats;
 mod plot;
 #[cfg_attr(not(feature = "provider"), path = "provider/absent.rs")]
 mod provider;
@@ -42,6 +43,11 @@ const SUITES: &[Suite] = &[
         about: "the provider through wRPC on NATS, and inside wasmtime; needs `--features provider`",
         run: provider::run,
     },
+    Suite {
+        name: "nats",
+        about: "the NATS driver against async-nats and raw requests, on a nats-server that it starts",
+        run: nats::run,
+    },
 ];
 
 fn main() -> ExitCode {
@@ -67,6 +73,7 @@ fn run() -> Result<()> {
             writeln!(out, "{}", memory::footprint::measure(&structure, key_len)?)?;
         }
         Command::Serve { role } => provider::serve(&role)?,
+        Command::Increments(work) => nats::counters::child(&work)?,
         Command::Run { suite, args } => {
             let Some(suite) = SUITES.iter().find(|known| known.name == suite) else {
                 let known: Vec<_> = SUITES.iter().map(|suite| suite.name).collect();
