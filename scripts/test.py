@@ -35,7 +35,7 @@ from tools import Missing, Tools
 ROOT = Path(__file__).resolve().parent.parent
 
 # Integration tests that take long, and that a busy machine can fail: only with --full.
-LONG = ["nats_bad_days", "nats_cluster", "nats_conformance"]
+LONG = ["nats_bad_days", "nats_cluster", "nats_conformance", "redis_servers"]
 
 # The same selection for every test step, so that nothing is built twice with other features.
 ALL = ["--workspace", "--all-features", "--locked"]
@@ -88,7 +88,8 @@ def examples(run: Run) -> None:
 
 
 def bench(run: Run) -> None:
-    run.cargo("run", "--release", "--locked", "-p", "tests", "--bin", "bench", "--", "memory", "--quick")
+    for suite in ["memory", "redis"]:
+        run.cargo("run", "--release", "--locked", "-p", "tests", "--bin", "bench", "--", suite, "--quick")
 
 
 def fmt(run: Run) -> None:
@@ -168,7 +169,7 @@ STEPS = [
     Step(conformance, "the conformance suite on every driver and layer"),
     Step(suites, "all other integration tests"),
     Step(examples, "the examples, against the real binaries"),
-    Step(nats, "the conformance suite on every NATS version and layout; kills, cuts and a cluster", full=True),
+    Step(nats, "the conformance suite on every NATS version and layout and every Redis server; kills, cuts and a cluster", full=True),
     Step(bench, "the benchmarks, shortened", full=True),
     Step(fmt, "formatting"),
     Step(lints, "clippy, all features and each on its own"),

@@ -6,3 +6,5 @@ pub mod nats;
 pub mod nats_proxy;
 pub mod proxy;
 pub mod redis;
+pub mod redis_cluster;
+pub mod redis_sentinel;

@@ -8,6 +8,7 @@ mod args;
 mod measure;
 mod memory;
 mod plot;
+mod redis;
 mod report;
 
 use std::error::Error;
@@ -29,11 +30,18 @@ struct Suite {
 }
 
 /// All suites; another driver's goes here.
-const SUITES: &[Suite] = &[Suite {
-    name: "memory",
-    about: "the embedded store against other structures in memory, 1,000,000 records of 100 bytes",
-    run: memory::run,
-}];
+const SUITES: &[Suite] = &[
+    Suite {
+        name: "memory",
+        about: "the embedded store against other structures in memory, 1,000,000 records of 100 bytes",
+        run: memory::run,
+    },
+    Suite {
+        name: "redis",
+        about: "the Redis driver against the bare client and OpenDAL, on a redis-server of its own",
+        run: redis::run,
+    },
+];
 
 fn main() -> ExitCode {
     match run() {

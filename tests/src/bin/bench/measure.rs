@@ -168,6 +168,12 @@ impl Bench {
         Ok(Self { runtime })
     }
 
+    /// The same, for who talks to a server.
+    pub(crate) fn with_io() -> Result<Self> {
+        let runtime = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
+        Ok(Self { runtime })
+    }
+
     /// Runs what is not measured.
     pub(crate) fn wait<T>(&self, future: impl Future<Output = T>) -> T {
         self.runtime.block_on(future)
