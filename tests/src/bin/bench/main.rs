@@ -11,6 +11,7 @@ mod nats;
 mod plot;
 #[cfg_attr(not(feature = "provider"), path = "provider/absent.rs")]
 mod provider;
+mod redis;
 mod report;
 
 use std::error::Error;
@@ -42,6 +43,11 @@ const SUITES: &[Suite] = &[
         name: "provider",
         about: "the provider through wRPC on NATS, and inside wasmtime; needs `--features provider`",
         run: provider::run,
+    },
+    Suite {
+        name: "redis",
+        about: "the Redis driver against the bare client and OpenDAL, on a redis-server of its own",
+        run: redis::run,
     },
     Suite {
         name: "nats",
