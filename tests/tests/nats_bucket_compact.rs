@@ -252,7 +252,7 @@ async fn nobody_misses_a_deletion_that_is_compacted() {
     t.write("c", "3").await.unwrap();
     t.delete("c").await.unwrap();
     t.delete("b").await.unwrap();
-    let js = store_natsjs::async_nats::connect(server.url()).await.unwrap();
+    let js = async_nats::connect(server.url()).await.unwrap();
     let request =
         r#"{"stream_name":"KV_app","config":{"durable_name":"slow","ack_policy":"none"}}"#;
     let made =

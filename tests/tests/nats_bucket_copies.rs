@@ -74,7 +74,7 @@ async fn a_mirror_answers_reads_of_its_origin() {
         let reader = Nats::connect(&server.url()).await.unwrap();
         let seen = table(&reader, "app");
         assert_eq!(read(&seen, "k7").await.as_deref(), Some("7"));
-        let client = store_natsjs::async_nats::connect(server.url()).await.unwrap();
+        let client = async_nats::connect(server.url()).await.unwrap();
         client.request("$JS.API.STREAM.DELETE.KV_app", "".into()).await.unwrap();
         for i in 0..50 {
             let subject = format!("$JS.API.DIRECT.GET.KV_app.$KV.app.t.k{i}");

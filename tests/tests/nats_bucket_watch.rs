@@ -217,7 +217,7 @@ async fn a_watch_goes_on_after_the_server_was_killed_and_after_its_consumer_was_
 }
 
 async fn delete_consumer(server: &Server, name: &str) {
-    let client = store_natsjs::async_nats::connect(server.url()).await.unwrap();
+    let client = async_nats::connect(server.url()).await.unwrap();
     let subject = format!("$JS.API.CONSUMER.DELETE.KV_app.{name}");
     let answer = client.request(subject, "".into()).await.unwrap();
     assert!(

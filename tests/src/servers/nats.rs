@@ -262,6 +262,17 @@ impl Server {
     /// Stops the process in its tracks: connections stay, nothing answers.
     pub fn pause(&self) {
         self.signal("STOP");
+        // On a busy machine it may answer once more before the signal has reached all its threads.
+        let stopped = |pid: u32| {
+            let state = Command::new("ps").args(["-o", "state=", "-p", &pid.to_string()]).output();
+            state.is_ok_and(|said| said.stdout.starts_with(b"T"))
+        };
+        if let Some(child) = &self.child {
+            let deadline = Instant::now() + Duration::from_secs(5);
+            while !stopped(child.id()) && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
     }
 
     /// Lets a paused process go on.

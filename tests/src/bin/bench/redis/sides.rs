@@ -71,7 +71,7 @@ impl Ours {
     }
 
     pub(crate) async fn io_thread(server: &Server, table: &str) -> Result<Arc<Self>> {
-        Self::open(Config::new(server.address()).networked_thread(true), table).await
+        Self::open(Config::new(server.address()).with_io_thread(true), table).await
     }
 
     pub(crate) async fn plain(server: &Server) -> Result<Arc<Self>> {
