@@ -1,5 +1,7 @@
 //! Go-Micro's own stores as child processes: the program in `tests/interop/go-micro`, built when Go is on this machine.
 
+#![expect(clippy::unwrap_used, reason = "a test cannot go on without its program")]
+
 use std::fmt;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};

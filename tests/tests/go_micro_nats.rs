@@ -63,13 +63,14 @@ impl Both {
     fn table(&self, name: &str) -> Table {
         table(&self.rust, "app", name)
     }
+}
 
-    async fn stream_config(&self, bucket: &str) -> Json {
-        let client = async_nats::connect(self.server.url()).await.unwrap();
-        let subject = format!("$JS.API.STREAM.INFO.KV_{bucket}");
-        let info = client.request(subject, "".into()).await.unwrap();
-        serde_json::from_slice::<Json>(&info.payload).unwrap()["config"].take()
-    }
+/// How the server has a bucket's stream.
+async fn stream_config(server: &Server, bucket: &str) -> Json {
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let subject = format!("$JS.API.STREAM.INFO.KV_{bucket}");
+    let info = client.request(subject, "".into()).await.unwrap();
+    serde_json::from_slice::<Json>(&info.payload).unwrap()["config"].take()
 }
 
 fn merge(into: &mut Json, from: &Json) {
@@ -255,12 +256,12 @@ async fn a_bucket_of_either_is_the_same_for_both() {
     for layout in LAYOUTS {
         let Some(mut both) = Both::start(layout).await else { return };
         // Go-Micro makes `default` when it is opened; the database of a write when it writes.
-        let theirs = both.stream_config("default").await;
+        let theirs = stream_config(&both.server, "default").await;
         both.rust
             .create_database(&Name::new("ours").unwrap(), &DatabaseConfig::new())
             .await
             .unwrap();
-        let mut ours = both.stream_config("ours").await;
+        let mut ours = stream_config(&both.server, "ours").await;
         ours["name"] = theirs["name"].clone();
         ours["subjects"] = theirs["subjects"].clone();
         assert_eq!(ours, theirs, "{layout}");
@@ -270,13 +271,13 @@ async fn a_bucket_of_either_is_the_same_for_both() {
             "addressed": true, "database": "theirs", "table": "", "memory": true,
             "default_ttl": ttl.as_nanos() as u64, "description": "mine",
         }));
-        let theirs = both.stream_config("theirs").await;
+        let theirs = stream_config(&both.server, "theirs").await;
         let config = DatabaseConfig::new()
             .with_storage(store_core::Storage::Memory)
             .with_default_ttl(ttl)
             .with_description("mine".into());
         both.rust.create_database(&Name::new("ours2").unwrap(), &config).await.unwrap();
-        let mut ours = both.stream_config("ours2").await;
+        let mut ours = stream_config(&both.server, "ours2").await;
         ours["name"] = theirs["name"].clone();
         ours["subjects"] = theirs["subjects"].clone();
         assert_eq!(ours, theirs, "{layout}");

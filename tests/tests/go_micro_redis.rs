@@ -214,7 +214,7 @@ async fn compare_and_swap_loses_nothing_beside_writers_in_go() {
                     let text = String::from_utf8(old.clone()).unwrap();
                     let (base, n) = text.split_once('+').unwrap_or((&text, "0"));
                     let n = n.parse::<u64>().unwrap() + 1;
-                    match t.write("n", &format!("{base}+{n}")).if_value(old).await {
+                    match t.write("n", format!("{base}+{n}")).if_value(old).await {
                         Ok(_) => done.push((base.to_owned(), n)),
                         Err(error) => assert_eq!(error.kind(), ErrorKind::Conflict, "{error}"),
                     }

@@ -34,7 +34,7 @@ fn inherent(layout: Layout) -> Vec<&'static str> {
     match layout {
         Layout::GoMicro | Layout::GoMicroBase32 => [&AGE_LIMIT[..], &JOINED].concat(),
         Layout::Plain => AGE_LIMIT.to_vec(),
-        _ => Vec::new(),
+        Layout::Native => Vec::new(),
     }
 }
 

@@ -57,7 +57,7 @@ async fn alive(table: &Table) -> Result<usize, String> {
     let strong = patiently(|| table.list().strong().limit(1_000_000).into_future()).await;
     for key in listed.iter().take(20) {
         if patiently(|| table.read(key)).await.is_none() {
-            return Err(format!("{key} is listed in {} and cannot be read; ", table.name()));
+            return Err(format!("{key} is listed in {} and cannot be read", table.name()));
         }
     }
     Ok(listed.len().max(strong.len()))
@@ -110,25 +110,26 @@ impl Ends {
         ends
     }
 
-    /// What came back or is lost; empty when all is as it was.
-    async fn wrong(&self) -> String {
-        let mut wrong = String::new();
+    /// What came back or is lost; nothing when all is as it was.
+    async fn wrong(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
         for table in [&self.deleted, &self.shorter, &self.over, &self.again] {
             match alive(table).await {
                 Ok(0) => {}
-                Ok(n) => wrong += &format!("{n} of {} came back in {}; ", self.keys, table.name()),
-                Err(why) => wrong += &why,
+                Ok(n) => wrong.push(format!("{n} of {} back in {}", self.keys, table.name())),
+                Err(why) => wrong.push(why),
             }
         }
         let (live, value) = (alive(&self.live).await, self.live.read("k7").await.unwrap());
         if live != Ok(LIVE) || value.is_none_or(|record| record.value() != b"v2") {
-            wrong += &format!("{live:?} of {LIVE} live");
+            wrong.push(format!("{live:?} of {LIVE} live"));
         }
         wrong
     }
 
     async fn check(&self, when: &str) {
-        assert_eq!(self.wrong().await, "", "{when}");
+        let wrong = self.wrong().await;
+        assert!(wrong.is_empty(), "{when}: {wrong:?}");
     }
 }
 
@@ -193,7 +194,7 @@ async fn what_has_ended_on_three_servers_does_not_come_back_after_kills() {
             if wrong.is_empty() {
                 break;
             }
-            assert!(Instant::now() < until, "by node {number}: {wrong}");
+            assert!(Instant::now() < until, "by node {number}: {wrong:?}");
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }

@@ -110,7 +110,7 @@ async fn an_nkey_signs_in() {
 
 /// An operator with accounts, as the tool `nsc` would make them.
 struct Operator {
-    operator: KeyPair,
+    root: KeyPair,
     system: KeyPair,
     account: KeyPair,
 }
@@ -118,7 +118,7 @@ struct Operator {
 impl Operator {
     fn new() -> Self {
         Self {
-            operator: KeyPair::new_operator(),
+            root: KeyPair::new_operator(),
             system: KeyPair::new_account(),
             account: KeyPair::new_account(),
         }
@@ -126,7 +126,7 @@ impl Operator {
 
     fn server_lines(&self) -> String {
         let kind = json!({ "type": "operator", "system_account": self.system.public_key() });
-        let operator = jwt(&self.operator, &self.operator, "operator", &kind);
+        let operator = jwt(&self.root, &self.root, "operator", &kind);
         let account = |key: &KeyPair, jetstream: i64| {
             let claims = json!({
                 "type": "account",
@@ -138,7 +138,7 @@ impl Operator {
                 },
                 "default_permissions": { "pub": {}, "sub": {} },
             });
-            jwt(&self.operator, key, "account", &claims)
+            jwt(&self.root, key, "account", &claims)
         };
         format!(
             "operator: {operator}\nsystem_account: {}\nresolver: MEMORY\nresolver_preload {{\n {}: {}\n {}: {}\n}}",
