@@ -37,6 +37,7 @@ macro_rules! scripts {
 
 scripts! {
     APPLY = "lua/apply.lua";
+    BATCH = "lua/batch.lua";
     PUT = "lua/put.lua";
     PUTS = "lua/puts.lua";
     PAGE = "lua/page.lua";

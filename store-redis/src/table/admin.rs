@@ -8,13 +8,10 @@ use store_core::{
     Namespace, Result, SystemClock,
 };
 
-use super::{Table, Tables, eval, keys, missing};
+use super::{STEP, Table, Tables, eval, keys, missing};
 use crate::fault::{Effect, corrupt, unexpected};
 use crate::reply;
 use crate::script::{ADOPT, DATABASE, DROP, OPEN};
-
-/// How many records a script deletes.
-const CHUNK: usize = 500;
 
 /// A database as the server has it.
 #[derive(Debug)]
@@ -135,7 +132,7 @@ impl Tables {
 
     async fn drop_records(&self, table: &Table, close: bool) -> Result<()> {
         let mut command = eval(&DROP, table.keys.all());
-        command.arg(CHUNK).arg(&table.keys.tag).arg(if close { "1" } else { "" });
+        command.arg(2 * STEP).arg(&table.keys.tag).arg(if close { "1" } else { "" });
         while reply::int(&self.connector.script(&DROP, &command, Effect::Change).await?)? > 0 {}
         Ok(())
     }
@@ -157,7 +154,7 @@ impl Tables {
         let stored = self.stored(name).await?.ok_or_else(missing)?;
         let mut records = 0;
         for table in self.tables_of(name).await? {
-            while self.reap(&table, CHUNK).await? {}
+            while self.reap(&table, STEP).await? {}
             let mut count = redis::cmd("ZCARD");
             count.arg(&table.keys.index);
             let count = reply::int(&self.connector.command(&count, Effect::Read).await?)?;
@@ -219,7 +216,7 @@ impl Tables {
         let mut adopted = 0;
         loop {
             let mut command = redis::cmd("SCAN");
-            command.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(1000);
+            command.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(2 * STEP);
             let answer = self.connector.command_at(&table.keys.tag, &command, Effect::Read).await?;
             let answer = reply::array(answer)?;
             let [next, items] = <[Value; 2]>::try_from(answer).map_err(|_| unexpected())?;

@@ -14,14 +14,14 @@ use super::change::{Change, Done, check_once, millis};
 use super::counter::{self, Joined, Message, Turn, Waiter};
 use super::meta::revision;
 use super::put::{Put as Freely, Puts};
-use super::{MAX_BATCH, MAX_BATCH_BYTES, Opened, Table, Tables};
+use super::{MAX_BATCH, MAX_BATCH_BYTES, Opened, STEP, Table, Tables};
 use tokio::sync::oneshot;
 
 use crate::cluster::turn;
 use crate::fault::{Effect, fault, unexpected};
 use crate::link::{Link, Request};
 use crate::reply;
-use crate::script::APPLY;
+use crate::script::{APPLY, BATCH, Script};
 
 /// How the changes of one script call hang together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,8 +208,15 @@ impl Tables {
                 Err(error) => answers.push(Err(error)),
             }
         }
+        // How many go together depends on it. What goes wrong here goes wrong again, and is said there.
+        let opened = if sound.iter().any(|(_, change)| change.creates()) {
+            self.open(&table, true).await.ok().flatten()
+        } else {
+            None
+        };
+        let default = opened.and_then(|opened| opened.default_ttl);
         while !sound.is_empty() {
-            let rest = sound.split_off(batch_len(&sound));
+            let rest = sound.split_off(batch_len(&sound, default));
             let (places, batch): (Vec<usize>, Vec<Change<'_>>) = sound.into_iter().unzip();
             sound = rest;
             match self.apply(&table, Mode::Each, &batch).await {
@@ -285,7 +292,8 @@ impl Tables {
         changes: &[Change<'_>],
     ) -> Result<Option<Vec<Result<Done>>>> {
         let mut route = self.connector.route(table.keys.tag.as_bytes());
-        let is_short = mode == Mode::Each && self.connector.config().wait_replicas == 0;
+        // Done whole or not at all, so that they serve either mode.
+        let is_short = self.connector.config().wait_replicas == 0;
         let mut short = if is_short { Puts::of(table, opened, changes) } else { None };
         loop {
             let link = route.link().await?;
@@ -307,6 +315,10 @@ impl Tables {
                 continue;
             }
             let seed = if is_new { &*link.run } else { "" };
+            // More than this script should do at once: it only opens the way for the short one.
+            let is_first = short.is_some() && changes.len() > STEP;
+            let (mode, changes) =
+                if is_first { (Mode::Each, &changes[..0]) } else { (mode, changes) };
             let call = Call { tables: self, table, opened, mode, seed, changes };
             let answer = match call.run(&link, route.is_asking()).await? {
                 Ok(answer) => reply::array(answer)?,
@@ -317,7 +329,9 @@ impl Tables {
                 return Ok(None);
             }
             opened.generation.store(link.generation, Ordering::Relaxed);
-            return outcomes(changes, &answer).map(Some);
+            if !is_first {
+                return outcomes(changes, &answer).map(Some);
+            }
         }
     }
 
@@ -330,10 +344,16 @@ impl Tables {
         }
         let before = table.expiring.fetch_add(expiring, Ordering::Relaxed);
         if before / REAP_EVERY != (before + expiring) / REAP_EVERY {
-            let most = (2 * expiring.max(REAP_EVERY)).min(1000);
-            if let Err(error) = self.reap(table, most as usize).await {
-                // The write is done: what has expired waits for the next one.
-                tracing::debug!(%error, "expired records could not be removed");
+            for _ in 0..(2 * expiring.max(REAP_EVERY)).div_ceil(STEP as u64) {
+                match self.reap(table, STEP).await {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(error) => {
+                        // The write is done: what has expired waits for the next one.
+                        tracing::debug!(%error, "expired records could not be removed");
+                        break;
+                    }
+                }
             }
         }
     }
@@ -356,7 +376,7 @@ impl Call<'_> {
             |change: &Change<'_>| change.staged().map(|_| self.tables.stage_key(self.table));
         let stages: Vec<Option<String>> = self.changes.iter().map(stage).collect();
         let command = self.command(&stages);
-        let script = Request::Script(&APPLY, &command);
+        let script = Request::Script(self.script(), &command);
         let replicas = self.tables.connector.config().wait_replicas;
         if replicas == 0 && stages.iter().all(Option::is_none) {
             return Ok(link.send(script, asking).await);
@@ -432,6 +452,13 @@ impl Call<'_> {
         Ok(())
     }
 
+    fn script(&self) -> &'static Script {
+        match self.mode {
+            Mode::Each => &APPLY,
+            Mode::Atomic => &BATCH,
+        }
+    }
+
     fn wait_for(&self, replicas: u32) -> Cmd {
         let patience = self.tables.connector.config().answer_timeout / 2;
         let mut wait = redis::cmd("WAIT");
@@ -446,7 +473,7 @@ impl Call<'_> {
         // The keys where values wait, too: without one of them a cluster does not begin.
         let waiting = stages.iter().flatten();
         let count = 6 + changes.len() + waiting.clone().count();
-        command.arg("EVALSHA").arg(&APPLY.sha).arg(count);
+        command.arg("EVALSHA").arg(&self.script().sha).arg(count);
         for key in &table.keys.all()[..4] {
             command.arg(key);
         }
@@ -473,13 +500,15 @@ impl Call<'_> {
 }
 
 /// How many of these one call of the script may take; at least one.
-fn batch_len(changes: &[(usize, Change<'_>)]) -> usize {
+fn batch_len(changes: &[(usize, Change<'_>)], default: Option<Duration>) -> usize {
     let mut weight = 0;
     let fits = |(_, change): &&(usize, Change<'_>)| {
         weight += change.weight();
         weight <= MAX_BATCH_BYTES
     };
-    changes.iter().take(MAX_BATCH).take_while(fits).count().max(1)
+    let free = |(_, change): &(usize, Change<'_>)| change.is_put_freely(default);
+    let most = if changes.iter().take(MAX_BATCH).all(free) { MAX_BATCH } else { STEP };
+    changes.iter().take(most).take_while(fits).count().max(1)
 }
 
 fn outcomes(changes: &[Change<'_>], answer: &[Value]) -> Result<Vec<Result<Done>>> {

@@ -128,6 +128,11 @@ impl<'a> Change<'a> {
         }
     }
 
+    /// Whether it is a put, whatever there is and for ever, whose value goes through the scripts.
+    pub(crate) fn is_put_freely(&self, default: Option<Duration>) -> bool {
+        self.put_freely(default).is_some_and(|expiry| expiry.is_empty())
+    }
+
     pub(crate) fn value(&self) -> &[u8] {
         &self.value
     }

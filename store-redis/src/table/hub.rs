@@ -12,7 +12,7 @@ use tokio::sync::{broadcast, watch};
 use tokio::time::{sleep, timeout};
 
 use super::feed::Entry;
-use super::{Table, eval};
+use super::{STEP, Table, eval};
 use crate::connector::Connector;
 use crate::fault::{Effect, unexpected};
 use crate::link::Link;
@@ -27,8 +27,6 @@ const CHUNK: usize = 1000;
 const BLOCK: Duration = Duration::from_secs(1);
 /// How often what has expired is looked for.
 const TICK: Duration = Duration::from_millis(500);
-/// How many expired records are removed at a time.
-const REAP_CHUNK: i64 = 500;
 
 /// What watchers are told.
 #[derive(Clone, Debug)]
@@ -189,7 +187,7 @@ impl Inner {
         for feed in self.watched() {
             let keys = &feed.table.keys;
             let mut command = eval(&REAP, keys.all());
-            command.arg(REAP_CHUNK).arg(&keys.tag);
+            command.arg(STEP).arg(&keys.tag);
             command.arg(self.connector.config().watch_keep.as_secs().max(2));
             loop {
                 let answer = self.connector.script(&REAP, &command, Effect::Change).await?;
@@ -200,7 +198,7 @@ impl Inner {
                 if reply::int(alive)? == 0 {
                     self.restart(&feed).await?;
                 }
-                if reply::int(due)? < REAP_CHUNK {
+                if reply::int(due)? < STEP as i64 {
                     break;
                 }
             }

@@ -5,7 +5,7 @@ use store_core::{
     Cursor, Error, ErrorKind, Key, ListOptions, Namespace, Page, Record, Result, U64Page,
 };
 
-use super::{Table, Tables, eval};
+use super::{STEP, Table, Tables, eval};
 use crate::fault::{Effect, unexpected};
 use crate::reply;
 use crate::script::{PAGE, REAP};
@@ -123,13 +123,13 @@ impl Tables {
     ) -> Result<(Option<Vec<u8>>, Vec<String>)> {
         let mut command = eval(&PAGE, table.keys.all());
         command.arg(&range.least).arg(&range.greatest).arg(most).arg(skip).arg(&table.keys.tag);
-        for _ in 0..1000 {
+        for _ in 0..10_000 {
             let answer = self.connector.script(&PAGE, &command, Effect::Read).await?;
             let mut answer = reply::array(answer)?.into_iter();
             let last = match answer.next().ok_or_else(unexpected)? {
                 // Expired keys would count.
                 Value::Int(-1) => {
-                    self.reap(table, CHUNK).await?;
+                    self.reap(table, STEP).await?;
                     continue;
                 }
                 Value::Boolean(false) => None,

@@ -35,6 +35,8 @@ use keys::Keys;
 pub(crate) const MAX_BATCH: usize = 500;
 /// The most bytes of values in one atomic batch, and about as many in one script call.
 pub(crate) const MAX_BATCH_BYTES: usize = 1024 * 1024;
+/// The most records that one call of a script goes through one by one: 2 ms of the server's time or so.
+pub(crate) const STEP: usize = 100;
 /// The longest value that can be compared: the server's script has to look at all of it.
 pub(crate) const MAX_COMPARED: usize = 256 * 1024;
 /// Values from here on do not pass through the server's scripts.
