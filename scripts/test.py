@@ -35,10 +35,10 @@ from tools import Missing, Tools
 ROOT = Path(__file__).resolve().parent.parent
 
 # Integration tests that kill, pause and cut off servers of their own, by the clock: in a step of their own, one at a time.
-ALONE = ["nats_bad_days", "nats_cluster", "nats_conformance", "nats_crashes"]
+ALONE = ["nats_bad_days", "nats_cluster", "nats_conformance", "nats_crashes", "redis_servers"]
 
 # What tests say although they pass: that something is left out here, or takes its time.
-NOTE = r"^note: "
+NOTE = r"^==> "
 
 # The same selection for every test step, so that nothing is built twice with other features.
 ALL = ["--workspace", "--all-features", "--locked"]
@@ -111,7 +111,8 @@ def real_host(run: Run) -> None:
 
 def bench(run: Run) -> None:
     bench = ["run", "--release", "--locked", "-p", "tests", "--bin", "bench"]
-    run.cargo(*bench, "--", "memory", "--quick")
+    for suite in ["memory", "redis", "nats"]:
+        run.command(["cargo", *bench, "--", suite, "--quick"], env=run.servers)
     run.command(["cargo", *bench, "--features", "provider", "--", "provider", "--quick"], env=run.servers)
 
 
@@ -195,7 +196,7 @@ STEPS = [
     Step(conformance, "the conformance suite on every driver and layer"),
     Step(suites, "all other integration tests"),
     Step(examples, "the examples, against the real binaries"),
-    Step(nats, "NATS: the conformance suite in its layouts; kills, cuts, a cluster of three"),
+    Step(nats, "NATS and Redis: the conformance suite in every layout and on every server; kills, cuts, a cluster of three"),
     Step(real_host, "the provider and a component in a real wasmCloud 1 host", full=True),
     Step(bench, "the benchmarks, shortened", full=True),
     Step(fmt, "formatting"),

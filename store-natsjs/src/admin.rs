@@ -114,8 +114,8 @@ impl Shared {
         let deadline = self.deadline();
         let (mut names, mut offset) = (BTreeSet::new(), 0);
         loop {
-            let body = json!({ "subject": "$KV.>", "offset": offset });
-            let answer = self.js.api("STREAM.NAMES", &body, deadline).await;
+            // By name, not by subject: a copy of other buckets may have no subjects.
+            let answer = self.js.api("STREAM.NAMES", &json!({ "offset": offset }), deadline).await;
             let answer = answer.map_err(|fault| fault.into_error(false))?;
             let page = answer.get("streams").and_then(Json::as_array);
             let found = page.map_or(0, Vec::len);

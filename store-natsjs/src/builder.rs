@@ -523,12 +523,11 @@ fn on_event(event: &Event, refusals: &Refusals, deaf: &AtomicBool) {
 
 /// Whether it is about TLS, also where the client library takes it for a fault of the connection.
 fn is_tls(error: &async_nats::ConnectError) -> bool {
+    use async_nats::rustls::Error as Tls;
     let mut cause = error.source();
     while let Some(error) = cause {
         let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if error.is::<async_nats::rustls::Error>()
-            || inner.is_some_and(|inner| inner.is::<async_nats::rustls::Error>())
-        {
+        if error.is::<Tls>() || inner.and_then(|inner| inner.downcast_ref::<Tls>()).is_some() {
             return true;
         }
         cause = error.source();

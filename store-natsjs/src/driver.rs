@@ -235,3 +235,32 @@ fn defaults(builder: &mut Builder, options: &mut Options) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every option is in the table that maps those of others, and the table names none that is not there.
+    #[test]
+    fn the_table_of_options_is_complete() {
+        let text = include_str!("../OPTIONS.md");
+        let rows = text.lines().filter(|line| line.starts_with('|'));
+        let here = rows.map(|line| {
+            let cells: Vec<_> = line.split('|').map(str::trim).collect();
+            // Three columns; of the last table, two.
+            if cells.len() == 5 { cells[2] } else { cells[1] }
+        });
+        let mut named: Vec<&str> =
+            here.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+        named.sort_unstable();
+        for option in OPTIONS {
+            assert!(named.contains(&option.name), "{} is missing", option.name);
+        }
+        // The registry's own.
+        let others = ["database"];
+        for name in named {
+            let known = OPTIONS.iter().any(|option| option.name == name);
+            assert!(known || others.contains(&name), "there is no option {name}");
+        }
+    }
+}

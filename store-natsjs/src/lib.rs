@@ -15,6 +15,7 @@
 //! | `settings`, `server`, `temporary` | what a bucket is like, what a server can do, and where it keeps its data |
 //! | `shared`, `table` | buckets as they are known, and one call on one of them |
 //! | `acked` | reading back one's own writes from copies that are behind |
+//! | `resume` | whether a watch can go on after a revision |
 //! | `write`, `reaper` | writes, deletes and ends that survive a crash |
 //! | `bucket` | what a key-value client can do beyond the contract |
 //! | `counter`, `many`, `list`, `watch`, `admin` | the calls that are more than one message |
@@ -34,6 +35,7 @@ mod layout;
 mod list;
 mod many;
 mod reaper;
+mod resume;
 mod server;
 mod settings;
 mod shared;
@@ -44,7 +46,10 @@ mod watch;
 mod wire;
 mod write;
 
-pub use bucket::{Bucket, Entry, Operation};
+pub use bucket::{
+    Access, Bucket, BucketStatus, Change, Compact, Compacted, Entry, Kept, LiveMap, MapOptions,
+    Notice, Operation, Origin, Upstream, Watch, Watcher,
+};
 pub use builder::{Builder, Credentials};
 pub use driver::driver;
 pub use layout::Layout;
@@ -52,6 +57,9 @@ pub use store::Nats;
 
 #[doc(no_inline)]
 pub use async_nats;
+
+#[doc = include_str!("../OPTIONS.md")]
+pub mod options {}
 
 /// The driver's name in errors.
 pub const DRIVER: &str = "nats";

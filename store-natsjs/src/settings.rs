@@ -18,6 +18,8 @@ const NATIVE: &str = "native-1";
 const DEFAULT_TTL: &str = "store-default-ttl-ms";
 /// The largest value of a native bucket, in bytes.
 const MAX_VALUE: &str = "store-max-value";
+/// Up to which sequence deletions may have been removed by a compaction: who was away since before must begin anew.
+pub(crate) const COMPACTED: &str = "store-compacted";
 /// Room for headers beside a value: metadata of 8 KiB may be three times as long in ASCII.
 pub(crate) const HEADROOM: usize = 32 * 1024;
 /// How Go-Micro describes its buckets.
@@ -41,11 +43,12 @@ pub(crate) const DRIVER_SETTINGS: &[(&str, &str, &str)] = &[
     ("allow_msg_ttl", "on/off", "allow a time to live per message; cannot be switched off again"),
     ("allow_atomic", "on/off", "allow atomic batches"),
     ("metadata.<name>", "text", "a name and value beside the bucket"),
-    ("mirror", "bucket", "a read-only copy of this bucket"),
+    ("mirror", "bucket", "a read-only copy of this bucket, with revisions of its own"),
     ("sources", "buckets, with commas", "an aggregate of these buckets"),
 ];
 
 /// What is remembered of a bucket's stream.
+#[expect(clippy::struct_excessive_bools, reason = "the stream's own switches, each by itself")]
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
     /// The layout it is opened with.
@@ -65,6 +68,8 @@ pub(crate) struct Known {
     pub(crate) ttl: bool,
     pub(crate) atomic: bool,
     pub(crate) direct: bool,
+    /// Nothing is written to this stream by its subjects: a mirror, or an aggregate that only reads.
+    pub(crate) read_only: bool,
 }
 
 impl Known {
@@ -100,6 +105,7 @@ impl Known {
             ttl: native && history == 1 && switch("allow_msg_ttl"),
             atomic: switch("allow_atomic") && server.has_batches(),
             direct: switch("allow_direct"),
+            read_only: config.get("subjects").and_then(Json::as_array).is_none_or(Vec::is_empty),
             config,
         })
     }
@@ -145,7 +151,7 @@ impl Known {
         put("republish_headers_only", headers_only.filter(|on| *on).map(|_| "on".to_owned()));
         if let Some(Json::Object(metadata)) = self.config.get("metadata") {
             for (name, value) in metadata {
-                let ours = [LAYOUT_MARK, DEFAULT_TTL, MAX_VALUE].contains(&&**name);
+                let ours = [LAYOUT_MARK, DEFAULT_TTL, MAX_VALUE, COMPACTED].contains(&&**name);
                 if !ours && !name.starts_with("_nats") {
                     put(&format!("metadata.{name}"), value.as_str().map(str::to_owned));
                 }
@@ -237,16 +243,17 @@ pub(crate) fn stream_config(
         stream["description"] = GO_MICRO_DESCRIPTION.into();
     }
     apply(&mut stream, layout, config, server)?;
-    if stream.get("mirror").is_some_and(|mirror| !mirror.is_null()) {
-        // A mirror has no subjects of its own, and no first sequence.
-        for field in ["subjects", "first_seq", "allow_atomic", "allow_msg_ttl"] {
-            if let Some(object) = stream.as_object_mut() {
-                object.remove(field);
-            }
-        }
-        stream["mirror_direct"] = true.into();
+    if stream.get("sources").is_some() {
+        without_first(&mut stream);
     }
     Ok(stream)
+}
+
+/// With a first sequence of its own, a stream takes nothing of its second origin and on (seen up to nats-server 2.15).
+pub(crate) fn without_first(stream: &mut Json) {
+    if let Some(fields) = stream.as_object_mut() {
+        fields.remove("first_seq");
+    }
 }
 
 /// Changes a stream's configuration to this database configuration; what it does not speak of stays.
@@ -310,7 +317,8 @@ pub(crate) fn apply(
         Some(Json::Object(metadata)) => metadata,
         _ => Map::new(),
     };
-    metadata.retain(|name, _| name == LAYOUT_MARK || name.starts_with("_nats"));
+    let stays = |name: &str| [LAYOUT_MARK, COMPACTED].contains(&name) || name.starts_with("_nats");
+    metadata.retain(|name, _| stays(name));
     if layout == Layout::Native {
         if let Some(ttl) = ttl {
             let millis = ttl.as_nanos().div_ceil(1_000_000);
@@ -362,22 +370,16 @@ fn driver_settings(
             "republish_destination" => drop(republish.insert("dest".into(), value.as_str().into())),
             "republish_headers_only" => drop(republish.insert("headers_only".into(), switch()?)),
             "allow_msg_ttl" | "allow_atomic" => drop(fields.insert(name.clone(), switch()?)),
+            // Not a mirror of JetStream's: under other subjects it would answer reads of its origin with nothing, as servers let
+            // every mirror answer direct gets whatever its configuration says.
             "mirror" => {
-                let stream = format!("KV_{}", value.trim_start_matches("KV_"));
-                fields.insert("mirror".into(), json!({ "name": stream }));
+                let origin = origin_of(value.trim_start_matches("KV_"), &bucket);
+                fields.insert("sources".into(), json!([origin]));
+                fields.remove("subjects");
             }
             "sources" => {
                 let sources: Vec<Json> = list()
-                    .map(|origin| {
-                        let origin = origin.trim_start_matches("KV_");
-                        json!({
-                            "name": format!("KV_{origin}"),
-                            "subject_transforms": [{
-                                "src": format!("$KV.{origin}.>"),
-                                "dest": format!("$KV.{bucket}.>"),
-                            }],
-                        })
-                    })
+                    .map(|origin| origin_of(origin.trim_start_matches("KV_"), &bucket))
                     .collect();
                 fields.insert("sources".into(), sources.into());
             }
@@ -406,6 +408,14 @@ fn driver_settings(
         fields.insert("republish".into(), republish.into());
     }
     Ok(())
+}
+
+/// All of another bucket, under this bucket's subjects.
+fn origin_of(origin: &str, bucket: &str) -> Json {
+    json!({
+        "name": format!("KV_{origin}"),
+        "subject_transforms": [{ "src": format!("$KV.{origin}.>"), "dest": format!("$KV.{bucket}.>") }],
+    })
 }
 
 /// A limit as JetStream writes it: -1 is none.

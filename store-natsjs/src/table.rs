@@ -215,6 +215,10 @@ impl Table {
         if nobody && self.shared.is_gone(&self.bucket, self.deadline).await {
             return Err(Fail::Gone);
         }
+        if nobody && changes && self.known.read_only {
+            let what = "the bucket is a copy of others and takes no writes: write to its origin";
+            return Err(Error::unsupported(what).into());
+        }
         if fault.passes() && self.deadline.pause(*round).await {
             *round += 1;
             return Ok(());

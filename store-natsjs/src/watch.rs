@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
 use parking_lot::Mutex;
-use serde_json::json;
 use store_core::{
     Clock as _, Error, ErrorKind, Event, EventStream, Gone, Name, Namespace, Result, Revision,
     Scope, Start, SystemClock, Timestamp, WatchOptions,
@@ -164,7 +163,7 @@ impl Watcher {
             None if self.phase == Phase::Live => Begin::New,
             None => Begin::Latest,
             Some(revision) => {
-                if let Some(sequence) = self.can_resume(&view, revision).await? {
+                if let Some(sequence) = crate::resume::after(&view, revision).await? {
                     self.since = sequence;
                     Begin::At(sequence + 1)
                 } else {
@@ -225,55 +224,6 @@ impl Watcher {
             headers_only,
             heartbeat: HEARTBEAT,
         })
-    }
-
-    /// The sequence to go on after, if the stream surely still has everything since.
-    async fn can_resume(&self, view: &Table, revision: Revision) -> Result<Option<u64>> {
-        let Some(sequence) = view.sequence(revision) else { return Ok(None) };
-        let first = view.known.config.get("first_seq").and_then(serde_json::Value::as_u64);
-        if first.is_some_and(|first| sequence + 1 < first) || view.known.max_age.is_some() {
-            return Ok(None);
-        }
-        let js = &self.shared.js;
-        let info = js.stream_info(&self.bucket.stream, &json!(null), view.deadline).await;
-        let info = info.map_err(|fault| fault.into_error(false))?.unwrap_or_default();
-        let state = |name: &str| {
-            info.pointer(&format!("/state/{name}")).and_then(serde_json::Value::as_u64).unwrap_or(0)
-        };
-        let (last, messages) = (state("last_seq"), state("messages"));
-        // Written by another stream of this name, or everything since was purged.
-        if sequence > last || (messages == 0 && sequence < last) {
-            return Ok(None);
-        }
-        if !view.known.ttl || sequence == last {
-            return Ok(Some(sequence));
-        }
-        // What the server removes by itself it keeps a while longer: is the revision from within that while?
-        let old = self.shared.now().as_millis().saturating_sub(self.retained().as_millis() as u64);
-        let old = std::time::UNIX_EPOCH + Duration::from_millis(old);
-        let body = json!({
-            "batch": 1,
-            "start_time": humantime::format_rfc3339_millis(old).to_string(),
-            "next_by_subj": ">",
-        });
-        let batch = js.batch(&self.bucket.stream, &body, view.deadline).await;
-        let batch = batch.map_err(|fault| fault.into_error(false))?;
-        let recent = batch.messages.first().is_some_and(|m| m.sequence <= sequence);
-        Ok((recent || self.is_young(&info)).then_some(sequence))
-    }
-
-    /// For how long an expiry can surely still be seen.
-    fn retained(&self) -> Duration {
-        self.shared.rules.expired_retention / 2
-    }
-
-    /// Whether the whole stream is younger than what the server keeps longer.
-    fn is_young(&self, info: &serde_json::Value) -> bool {
-        let created = info.get("created").and_then(serde_json::Value::as_str);
-        let created = created.and_then(crate::wire::stored::instant);
-        created
-            .and_then(|at| at.checked_add(self.retained()))
-            .is_some_and(|until| until > self.shared.now())
     }
 
     /// Begins anew with a snapshot.

@@ -136,7 +136,7 @@ impl Table {
     }
 
     /// Leaves the removal to the server where that is safe. `at` is when nobody needs the message any more.
-    fn entrust(&self, draft: &mut Draft, at: Timestamp, over: Option<&Stored>) {
+    pub(crate) fn entrust(&self, draft: &mut Draft, at: Timestamp, over: Option<&Stored>) {
         if !self.known.ttl {
             return;
         }

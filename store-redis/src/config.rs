@@ -20,6 +20,20 @@ pub enum Layout {
     Plain(Template),
 }
 
+/// Which servers there are, and how to find the one that counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Deployment {
+    /// One server.
+    #[default]
+    Single,
+    /// The primary of this name; the servers that are configured are the Sentinels which know where it is.
+    Sentinel(String),
+    /// A cluster; the servers that are configured are some of its members.
+    Cluster,
+}
+
 /// All settings of a store. What is not set has its default.
 ///
 /// ```
@@ -35,8 +49,17 @@ pub enum Layout {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Config {
-    /// The server: `host`, `host:port` or the path of a Unix socket.
+    /// The server: `host`, `host:port` or the path of a Unix socket. The first of the Sentinels, or of a cluster's members, where
+    /// [`deployment`](Self::deployment) says so.
     pub server: String,
+    /// More Sentinels, or more members of a cluster: for when the first one is not there.
+    pub more_servers: Vec<String>,
+    /// Which servers there are.
+    pub deployment: Deployment,
+    /// The user at the Sentinels.
+    pub sentinel_username: Option<String>,
+    /// The password at the Sentinels.
+    pub sentinel_password: Option<String>,
     /// The user, for servers with access rules (ACL).
     pub username: Option<String>,
     /// The password.
@@ -77,11 +100,16 @@ pub struct Config {
 
 /// The port that servers listen on unless told otherwise.
 const PORT: u16 = 6379;
+const SENTINEL_PORT: u16 = 26_379;
 
 impl Default for Config {
     fn default() -> Self {
         Self {
             server: "127.0.0.1:6379".to_owned(),
+            more_servers: Vec::new(),
+            deployment: Deployment::Single,
+            sentinel_username: None,
+            sentinel_password: None,
             username: None,
             password: None,
             db: 0,
@@ -118,11 +146,51 @@ impl Config {
         Self { server: server.into(), ..Self::default() }
     }
 
+    /// The defaults, with the primary of this name, which these Sentinels know. A Sentinel's port is 26379 where none is given.
+    ///
+    /// ```
+    /// # use store_redis::{Config, Deployment};
+    /// let config = Config::sentinel("orders", ["a.example", "b.example:26380"]);
+    /// assert_eq!(config.deployment, Deployment::Sentinel("orders".into()));
+    /// ```
+    pub fn sentinel(
+        primary: impl Into<String>,
+        sentinels: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        let with_port = |sentinel: String| match host(&sentinel) {
+            Ok(Some((_, PORT))) if !sentinel.ends_with(&format!(":{PORT}")) => {
+                format!("{sentinel}:{SENTINEL_PORT}")
+            }
+            _ => sentinel,
+        };
+        let sentinels = sentinels.into_iter().map(|sentinel| with_port(sentinel.into()));
+        Self::several(Deployment::Sentinel(primary.into()), sentinels)
+    }
+
+    /// The defaults, with the cluster that these servers are some members of.
+    pub fn cluster(members: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self::several(Deployment::Cluster, members)
+    }
+
+    fn several(
+        deployment: Deployment,
+        servers: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        let mut servers = servers.into_iter().map(Into::into);
+        let server = servers.next().unwrap_or_default();
+        let more_servers = servers.collect();
+        Self { server, more_servers, deployment, ..Self::default() }
+    }
+
     with! {
         /// Sets [`username`](Self::username).
         with_username(username: impl Into<String>) Some(username.into());
         /// Sets [`password`](Self::password).
         with_password(password: impl Into<String>) Some(password.into());
+        /// Sets [`sentinel_username`](Self::sentinel_username).
+        with_sentinel_username(sentinel_username: impl Into<String>) Some(sentinel_username.into());
+        /// Sets [`sentinel_password`](Self::sentinel_password).
+        with_sentinel_password(sentinel_password: impl Into<String>) Some(sentinel_password.into());
         /// Sets [`db`](Self::db).
         with_db(db: u32) db;
         /// Sets [`layout`](Self::layout).
@@ -179,31 +247,74 @@ impl Config {
             return Err(Error::config("this program was built without the feature `tls`"));
         }
         crate::table::check_config(&self.defaults)?;
-        Ok(())
+        self.check_deployment()
     }
 
-    /// Host and port, or `None` for a Unix socket.
-    pub(crate) fn host(&self) -> Result<Option<(String, u16)>> {
-        let wrong = || Error::config("`server` is host, host:port or the path of a socket");
-        if self.server.starts_with('/') {
-            return Ok(None);
-        }
-        let (name, port) = match self.server.strip_prefix('[') {
-            Some(rest) => {
-                let (name, after) = rest.split_once(']').ok_or_else(wrong)?;
-                (name, after.strip_prefix(':'))
-            }
-            None => match self.server.split_once(':') {
-                Some((name, port)) => (name, Some(port)),
-                None => (self.server.as_str(), None),
-            },
-        };
-        let port = port.map_or(Ok(PORT), |port| port.parse().map_err(|_| wrong()))?;
-        if name.is_empty() {
-            return Err(wrong());
-        }
-        Ok(Some((name.to_owned(), port)))
+    /// All that are configured.
+    pub(crate) fn servers(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.server).chain(&self.more_servers).map(String::as_str)
     }
+
+    pub(crate) fn is_sentinel(&self) -> bool {
+        matches!(self.deployment, Deployment::Sentinel(_))
+    }
+
+    fn check_deployment(&self) -> Result<()> {
+        let several = match &self.deployment {
+            Deployment::Single => {
+                if self.more_servers.is_empty() {
+                    return Ok(());
+                }
+                return Err(Error::config(
+                    "one server, or several with redis+sentinel:// or redis+cluster:// (`deployment`)",
+                ));
+            }
+            Deployment::Sentinel(name) if name.is_empty() => {
+                return Err(Error::config(
+                    "`primary` is the name that the Sentinels know the primary by",
+                ));
+            }
+            Deployment::Sentinel(_) => "Sentinels are at host or host:port",
+            Deployment::Cluster if self.db != 0 => {
+                return Err(Error::config("a cluster has no numbered databases but 0 (`db`)"));
+            }
+            Deployment::Cluster if self.layout != Layout::Table => {
+                return Err(Error::config(
+                    "the layout `plain` is for one server or Sentinels: in a cluster its keys would lie on several servers",
+                ));
+            }
+            Deployment::Cluster => "members of a cluster are at host or host:port",
+        };
+        for server in self.servers() {
+            if host(server)?.is_none() {
+                return Err(Error::config(several));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Host and port of a server, or `None` for the path of a Unix socket.
+pub(crate) fn host(server: &str) -> Result<Option<(String, u16)>> {
+    let wrong = || Error::config("`server` is host, host:port or the path of a socket");
+    if server.starts_with('/') {
+        return Ok(None);
+    }
+    let (name, port) = match server.strip_prefix('[') {
+        Some(rest) => {
+            let (name, after) = rest.split_once(']').ok_or_else(wrong)?;
+            (name, after.strip_prefix(':'))
+        }
+        None => match server.split_once(':') {
+            Some((name, port)) => (name, Some(port)),
+            None => (server, None),
+        },
+    };
+    let port = port.map_or(Ok(PORT), |port| port.parse().map_err(|_| wrong()))?;
+    if name.is_empty() {
+        return Err(wrong());
+    }
+    Ok(Some((name.to_owned(), port)))
 }
 
 impl fmt::Debug for Config {
@@ -211,6 +322,8 @@ impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
             .field("server", &self.server)
+            .field("more_servers", &self.more_servers)
+            .field("deployment", &self.deployment)
             .field("db", &self.db)
             .field("layout", &self.layout)
             .field("key_prefix", &self.key_prefix)

@@ -10,7 +10,8 @@ use crate::config::{Config, Layout};
 use crate::store::Redis;
 use crate::template::Template;
 
-/// Opens `redis://` and `rediss://` URLs: `redis://user:password@host:port/database?option=value`. A `%2Fpath%2Fto%2Fsocket` as
+/// Opens `redis://` and `rediss://` URLs: `redis://user:password@host:port/database?option=value`; also
+/// `redis+sentinel://host,host/database?primary=name` and `redis+cluster://host,host/database`. A `%2Fpath%2Fto%2Fsocket` as
 /// `?socket=` names a Unix socket instead of a host.
 ///
 /// ```
@@ -34,6 +35,13 @@ pub fn driver() -> RedisDriver {
 
 const OPTIONS: &[OptionSpec] = &[
     OptionSpec::new("db", "number", "the number of the server's database; 0"),
+    OptionSpec::new(
+        "primary",
+        "name",
+        "the primary as the Sentinels know it; for redis+sentinel://",
+    ),
+    OptionSpec::new("sentinel_username", "name", "the user at the Sentinels"),
+    OptionSpec::new("sentinel_password", "text", "the password at the Sentinels"),
     OptionSpec::new("layout", "table|plain", "how records lie in the server; table"),
     OptionSpec::new(
         "template",
@@ -77,7 +85,20 @@ impl Driver for RedisDriver {
     }
 
     fn schemes(&self) -> &'static [&'static str] {
-        &["redis", "rediss", "valkey", "valkeys"]
+        &[
+            "redis",
+            "rediss",
+            "redis+sentinel",
+            "rediss+sentinel",
+            "redis+cluster",
+            "rediss+cluster",
+            "valkey",
+            "valkeys",
+            "valkey+sentinel",
+            "valkeys+sentinel",
+            "valkey+cluster",
+            "valkeys+cluster",
+        ]
     }
 
     fn options(&self) -> &'static [OptionSpec] {
@@ -92,17 +113,37 @@ impl Driver for RedisDriver {
 }
 
 fn config(url: &StoreUrl, options: &mut Options) -> Result<Config> {
-    let mut config = Config::default();
-    match (url.hosts(), options.take_str("socket")) {
-        ([], None) => {}
-        ([], Some(path)) if path.starts_with('/') => config.server = path,
-        ([host], None) => config.server = host.to_string(),
-        (_, Some(_)) => return Err(Options::malformed("socket", "an absolute path, and no host")),
-        _ => return Err(Error::config("a redis:// URL names one server")),
+    let (client, kind) = url.scheme().split_once('+').unwrap_or((url.scheme(), ""));
+    let hosts = url.hosts().iter().map(ToString::to_string);
+    let primary = options.take_str("primary");
+    let mut config = match (kind, url.hosts(), options.take_str("socket")) {
+        ("", [], Some(path)) if path.starts_with('/') => Config::new(path),
+        (_, _, Some(_)) => {
+            return Err(Options::malformed("socket", "an absolute path, and no host"));
+        }
+        ("cluster" | "sentinel", [], None) => {
+            return Err(Error::config(
+                "the URL of a cluster or of Sentinels names at least one host",
+            ));
+        }
+        ("cluster", _, None) => Config::cluster(hosts),
+        ("sentinel", _, None) => Config::sentinel(primary.as_deref().unwrap_or_default(), hosts),
+        (_, [], None) => Config::default(),
+        (_, [host], None) => Config::new(host.to_string()),
+        _ => {
+            return Err(Error::config(
+                "a redis:// URL names one server; several are redis+sentinel:// or redis+cluster://",
+            ));
+        }
+    };
+    if primary.is_some() && !config.is_sentinel() {
+        return Err(Options::malformed("primary", "for redis+sentinel:// alone"));
     }
+    config.sentinel_username = options.take_str("sentinel_username");
+    config.sentinel_password = options.take_str("sentinel_password");
     config.username = url.username().map(str::to_owned);
     config.password = url.password().map(str::to_owned);
-    config.tls = matches!(url.scheme(), "rediss" | "valkeys");
+    config.tls = matches!(client, "rediss" | "valkeys");
     let number = |n: Option<u64>, name: &str| {
         n.map(|n| u32::try_from(n).map_err(|_| Options::malformed(name, "too large"))).transpose()
     };

@@ -15,9 +15,8 @@ pub(crate) fn fault(error: RedisError, effect: Effect) -> Error {
     if let Some(code) = error.code().map(str::to_owned) {
         if code == "EXECABORT" {
             // What a transaction was refused for is said of its commands.
-            let inner = error.clone().into_server_errors();
-            let first = inner.and_then(|errors| Some(errors.first()?.1.code().to_owned()));
-            return refused(first.as_deref().unwrap_or(&code), error);
+            let first = refusals(&error).into_iter().next();
+            return refused(first.as_ref().map_or(&*code, |(code, _)| code), error);
         }
         return refused(&code, error);
     }
@@ -39,6 +38,16 @@ pub(crate) fn fault(error: RedisError, effect: Effect) -> Error {
     };
     let lost = Error::new(kind, message).with_source(error);
     if effect == Effect::Change { lost.outcome_unknown() } else { lost }
+}
+
+/// What a server said when it refused a command, or the commands of a transaction: code and the rest for each.
+pub(crate) fn refusals(error: &RedisError) -> Vec<(String, String)> {
+    let said = error.clone().into_server_errors();
+    let said = said.iter().flat_map(|errors| errors.iter());
+    let words = |error: &redis::ServerError| {
+        (error.code().to_owned(), error.details().unwrap_or_default().to_owned())
+    };
+    said.map(|(_, error)| words(error)).collect()
 }
 
 /// A command that the server refused: it changed nothing.
@@ -64,6 +73,9 @@ fn refused(code: &str, error: RedisError) -> Error {
         "BUSY" => (ErrorKind::Unavailable, "the server is busy with a script"),
         "MISCONF" => {
             (ErrorKind::Unavailable, "the server cannot save its data and refuses writes (MISCONF)")
+        }
+        "MOVED" | "ASK" => {
+            (ErrorKind::Unavailable, "another server of the cluster has the key now")
         }
         "CROSSSLOT" => (ErrorKind::Unsupported, "a cluster cannot do this across tables"),
         // Shows what was sent, which may be a value.

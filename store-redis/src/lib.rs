@@ -11,21 +11,27 @@
 //! * [`Layout::Plain`]: nothing but the values, at keys made from a [`Template`]. Other programs read and write them: Go-Micro's
 //!   Redis store, wasmCloud's key-value providers, `redis-cli`. What needs more than a value is declared absent and refused.
 
+mod client;
+mod cluster;
 mod config;
+mod connector;
 mod driver;
 mod fault;
 #[doc(hidden)]
 pub mod fuzz;
 mod io;
 mod link;
+mod node;
 mod plain;
 mod reply;
 mod script;
+mod sentinel;
 mod store;
 mod table;
 mod template;
+mod value;
 
-pub use config::{Config, Layout};
+pub use config::{Config, Deployment, Layout};
 pub use driver::{RedisDriver, driver};
 pub use store::Redis;
 pub use template::Template;

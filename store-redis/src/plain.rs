@@ -1,8 +1,10 @@
 //! The layout `plain`: values at keys that other programs know, and nothing else.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use redis::{Cmd, Pipeline, Value};
 use store_core::options::Expires;
 use store_core::{
@@ -11,8 +13,8 @@ use store_core::{
     SystemClock, Timestamp, U64Page, Written,
 };
 
+use crate::connector::Connector;
 use crate::fault::{Effect, corrupt, unexpected};
-use crate::link::Connector;
 use crate::reply;
 use crate::script::PLAIN;
 use crate::table::{MAX_COMPARED, escape_glob};
@@ -30,11 +32,12 @@ const CHUNK: usize = 256;
 pub(crate) struct Plain {
     pub(crate) connector: Arc<Connector>,
     template: Template,
+    owner: u64,
 }
 
 impl Plain {
     pub(crate) fn new(connector: Arc<Connector>, template: Template) -> Self {
-        Self { connector, template }
+        Self { connector, template, owner: Namespace::unique_owner() }
     }
 
     pub(crate) fn capability(&self) -> Capability {
@@ -66,15 +69,20 @@ impl Plain {
     }
 
     /// What comes before every key of a table.
-    fn prefix(&self, ns: &Namespace) -> Result<String> {
+    fn prefix<'n>(&self, ns: &'n Namespace) -> Result<Cow<'n, str>> {
         if !ns.table().is_empty() && !self.template.has_table() {
             return Err(Error::lacks(Feature::Tables));
         }
-        Ok(self.connector.config().key_prefix.clone() + &self.template.prefix(ns))
+        let make = || self.connector.config().key_prefix.clone() + &self.template.prefix(ns);
+        // Made once for each namespace.
+        Ok(match ns.resolved(self.owner, || Arc::new(make())) {
+            Some(prefix) => Cow::Borrowed(prefix),
+            None => Cow::Owned(make()),
+        })
     }
 
     fn key(&self, ns: &Namespace, key: Key<'_>) -> Result<String> {
-        Ok(self.prefix(ns)? + key.as_str())
+        Ok([&*self.prefix(ns)?, key.as_str()].concat())
     }
 
     pub(crate) async fn read(
@@ -87,6 +95,29 @@ impl Plain {
             return Err(Error::lacks(Feature::History));
         }
         self.read_many(ns, &[key]).await.pop().ok_or_else(unexpected)?
+    }
+
+    pub(crate) async fn read_value(
+        &self,
+        ns: &Namespace,
+        key: Key<'_>,
+        o: ReadOptions,
+    ) -> Result<Option<Bytes>> {
+        if o.revision.is_some() {
+            return Err(Error::lacks(Feature::History));
+        }
+        self.connector.get(&[&self.prefix(ns)?, key.as_str()]).await
+    }
+
+    pub(crate) async fn read_values(
+        &self,
+        ns: &Namespace,
+        keys: &[Key<'_>],
+    ) -> Vec<Result<Option<Bytes>>> {
+        match self.prefix(ns) {
+            Ok(prefix) => self.connector.get_many(&[&prefix], keys).await,
+            Err(error) => keys.iter().map(|key| Err(error.clone().with_key(*key))).collect(),
+        }
     }
 
     pub(crate) async fn exists(&self, ns: &Namespace, key: Key<'_>) -> Result<bool> {
@@ -119,7 +150,7 @@ impl Plain {
     ) -> Result<Vec<Result<Option<Record>>>> {
         let prefix = self.prefix(ns)?;
         // Before Redis 7.0 only the time that is left can be had, and is no instant to the millisecond.
-        let exact = self.connector.link().await?.major >= 7;
+        let exact = self.connector.link("").await?.major >= 7;
         let mut pipe = Pipeline::with_capacity(2 * keys.len());
         pipe.atomic();
         for key in keys {
@@ -228,8 +259,11 @@ impl Plain {
             command.arg(&put.value[..]);
             return Ok(command);
         }
-        let mut command = redis::cmd("SET");
-        command.arg(&key).arg(&put.value[..]);
+        let mut command = Cmd::with_capacity(5, key.len() + put.value.len() + 32);
+        command.arg("SET").arg(&key).arg(&put.value[..]);
+        if matches!(put.expiry, Expiry::Never | Expiry::Database) {
+            return Ok(command);
+        }
         match put.expiry.resolve(SystemClock.now(), None)? {
             Expires::Keep => {
                 command.arg("KEEPTTL");

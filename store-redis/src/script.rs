@@ -9,6 +9,15 @@ pub(crate) struct Script {
     pub(crate) sha: String,
 }
 
+impl Script {
+    /// The command that loads it.
+    pub(crate) fn load(&self) -> redis::Cmd {
+        let mut command = redis::cmd("SCRIPT");
+        command.arg("LOAD").arg(self.source);
+        command
+    }
+}
+
 macro_rules! scripts {
     ($($(#[$about:meta])* $name:ident = $file:literal;)*) => {
         $(
@@ -28,6 +37,8 @@ macro_rules! scripts {
 
 scripts! {
     APPLY = "lua/apply.lua";
+    PUT = "lua/put.lua";
+    PUTS = "lua/puts.lua";
     PAGE = "lua/page.lua";
     READ = "lua/read.lua";
     REAP = "lua/reap.lua";

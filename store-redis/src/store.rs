@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use store_core::{
     Capability, Condition, Counter, DatabaseConfig, DatabaseStatus, Deleted, Error, EventStream,
     Expiry, Feature, Key, ListOptions, Name, Namespace, Op, Page, Put, ReadOptions, Record, Remove,
@@ -11,8 +12,8 @@ use store_core::{
 };
 
 use crate::config::{Config, Layout};
+use crate::connector::Connector;
 use crate::fault::Effect;
-use crate::link::Connector;
 use crate::plain::Plain;
 use crate::table::Tables;
 
@@ -47,7 +48,7 @@ impl Redis {
     /// `Config` for settings that cannot work, otherwise why the server cannot be reached.
     pub async fn connect(config: Config) -> Result<Self> {
         let store = Self::lazy(config)?;
-        store.connector().link().await.map_err(|error| error.with_driver(crate::DRIVER))?;
+        store.connector().link("").await.map_err(|error| error.with_driver(crate::DRIVER))?;
         Ok(store)
     }
 
@@ -185,12 +186,25 @@ impl Store for Redis {
         Ok(())
     }
 
+    async fn read_value(
+        &self,
+        ns: &Namespace,
+        key: Key<'_>,
+        o: ReadOptions,
+    ) -> Result<Option<Bytes>> {
+        either!(self.read_value(ns, key, o))
+    }
+
     async fn exists(&self, ns: &Namespace, key: Key<'_>) -> Result<bool> {
         either!(self.exists(ns, key))
     }
 
     async fn read_many(&self, ns: &Namespace, keys: &[Key<'_>]) -> Vec<Result<Option<Record>>> {
         either!(self.read_many(ns, keys))
+    }
+
+    async fn read_values(&self, ns: &Namespace, keys: &[Key<'_>]) -> Vec<Result<Option<Bytes>>> {
+        either!(self.read_values(ns, keys))
     }
 
     async fn write_many(&self, ns: &Namespace, puts: Vec<Put<'_>>) -> Vec<Result<Written>> {

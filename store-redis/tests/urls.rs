@@ -14,6 +14,14 @@ async fn refused(url: &str) -> store_core::Error {
 async fn what_can_never_work_is_refused_before_anything_is_opened() {
     for (url, names) in [
         ("redis://a,b/app", "one server"),
+        ("redis+sentinel://a,b/app", "primary"),
+        ("redis+sentinel:///app?primary=orders", "host"),
+        ("redis+cluster:///app", "host"),
+        ("redis+cluster://a,b/app?db=1", "db"),
+        ("redis+cluster://a/app?layout=plain", "plain"),
+        ("redis+cluster://a/app?primary=orders", "primary"),
+        ("redis://a/app?primary=orders", "primary"),
+        ("redis+cluster://a/app?socket=/s", "socket"),
         ("redis://h/app?layout=hash", "layout"),
         ("redis://h/app?layout=plain&template={table}", "template"),
         ("redis://h/app?template={key}", "template"),

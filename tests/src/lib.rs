@@ -23,7 +23,8 @@ pub fn is_full() -> bool {
 /// printed by macros.
 pub fn say(text: &str) {
     use std::io::Write as _;
-    let _ = writeln!(std::io::stderr(), "note: {text}");
+    // On a line of its own: the harness has begun one with the test's name.
+    let _ = writeln!(std::io::stderr(), "\n==> {text}");
 }
 
 #[cfg(doctest)]

@@ -123,7 +123,7 @@ impl Target for NatsTarget {
 
     /// Client and server share the processors with whatever else runs here: longer than a call takes on a bad day.
     fn unit(&self) -> Duration {
-        Duration::from_millis(1500)
+        Duration::from_millis(2500)
     }
 
     fn tick(&self) -> Duration {

@@ -1,5 +1,6 @@
 //! The Redis driver as a target of the conformance suite.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -9,7 +10,8 @@ use store_core::{Capability, Feature, Result, StoreAdmin, async_trait};
 use store_redis::{Config, Layout, Redis, Template};
 
 use crate::servers::proxy::{Proxy, Way};
-use crate::servers::redis::Server;
+use crate::servers::redis::{Server, binary};
+use crate::servers::redis_cluster::Cluster;
 
 /// The layout `table` on one server, each case with a connection of its own through a proxy.
 #[derive(Debug)]
@@ -20,7 +22,12 @@ pub struct RedisTarget {
 impl RedisTarget {
     /// On a new server.
     pub fn start() -> Self {
-        Self { server: Server::start() }
+        Self::on(binary())
+    }
+
+    /// On a new server of another kind or version.
+    pub fn on(binary: PathBuf) -> Self {
+        Self { server: Server::of(binary, &[]) }
     }
 }
 
@@ -40,10 +47,7 @@ impl Target for RedisTarget {
     }
 
     fn capability(&self) -> Capability {
-        let mut capability = Capability::all().without(Feature::History);
-        capability.max_atomic = Some(500);
-        capability.expiry_lateness = Duration::from_millis(1);
-        capability
+        table_capability()
     }
 
     async fn open(&self) -> Result<Fixture> {
@@ -58,6 +62,58 @@ impl Target for RedisTarget {
     }
 }
 
+/// The layout `table` in a cluster of three primaries.
+#[derive(Debug)]
+pub struct ClusterTarget(Cluster);
+
+impl ClusterTarget {
+    /// On a new cluster.
+    pub fn start() -> Self {
+        Self::on(binary())
+    }
+
+    /// On a new cluster of servers of another kind or version.
+    pub fn on(binary: PathBuf) -> Self {
+        Self(Cluster::of(&binary))
+    }
+}
+
+#[async_trait]
+impl Target for ClusterTarget {
+    fn name(&self) -> String {
+        "redis".into()
+    }
+
+    fn layout(&self) -> String {
+        "table, cluster".into()
+    }
+
+    fn capability(&self) -> Capability {
+        table_capability()
+    }
+
+    async fn open(&self) -> Result<Fixture> {
+        let members = self.0.addresses();
+        let store = Redis::connect(Config::cluster(members.clone())).await?;
+        let reopen = move || {
+            let members = members.clone();
+            async move {
+                let store: Arc<dyn StoreAdmin> =
+                    Arc::new(Redis::connect(Config::cluster(members)).await?);
+                Ok(store)
+            }
+        };
+        Ok(Fixture::new(Arc::new(store)).with_reopen(reopen))
+    }
+}
+
+fn table_capability() -> Capability {
+    let mut capability = Capability::all().without(Feature::History);
+    capability.max_atomic = Some(500);
+    capability.expiry_lateness = Duration::from_millis(1);
+    capability
+}
+
 /// The layout `plain` with the keys of wasmCloud's plugin, in which a database has no tables.
 #[derive(Debug)]
 pub struct PlainTarget {
@@ -69,7 +125,12 @@ pub struct PlainTarget {
 impl PlainTarget {
     /// On a new server.
     pub fn start() -> Self {
-        Self { server: Server::with(&["--databases", "4096"]), next: AtomicU32::new(0) }
+        Self::on(binary())
+    }
+
+    /// On a new server of another kind or version.
+    pub fn on(binary: PathBuf) -> Self {
+        Self { server: Server::of(binary, &["--databases", "4096"]), next: AtomicU32::new(0) }
     }
 }
 

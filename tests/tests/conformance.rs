@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
 use std::path::Path;
+use std::time::Duration;
 
 use store_core::conformance::{Options, capability_table, run_blocking};
 use store_natsjs::Layout;
@@ -24,7 +25,7 @@ fn conformance_of_the_drivers_is_what_the_readme_shows() {
         // What its other layouts and older servers can do is in docs/nats.md.
         run_blocking(
             NatsTarget::start(Layout::Native, Version::Newest),
-            Options::default().with_concurrency(16),
+            Options::default().with_concurrency(16).with_deadline(Duration::from_secs(120)),
         ),
     ];
     for report in &reports {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use store_core::conformance::{Options, Report, Status, capability_table, catalogue, run_blocking};
 use store_natsjs::Layout;
@@ -24,6 +25,9 @@ const AGE_LIMIT: [&str; 3] =
 
 /// Some tables and keys meet by the nature of Go-Micro's names; a write is then a conflict.
 const JOINED: [&str; 2] = ["names/underscore-joins", "micro/bug-collisions"];
+
+/// For a case: some wait for two calls in a row that get no answer.
+const DEADLINE: Duration = Duration::from_secs(120);
 
 /// What a layout cannot do by its nature, and has no capability for. These cases must really fail.
 fn inherent(layout: Layout) -> Vec<&'static str> {
@@ -47,7 +51,7 @@ fn report(layout: Layout, version: Version) -> Option<&'static Report> {
             return None;
         }
         // Client and server share the processors.
-        let options = Options::from_env().with_concurrency(16);
+        let options = Options::from_env().with_concurrency(16).with_deadline(DEADLINE);
         let report = run_blocking(NatsTarget::start(layout, version), options);
         println!("\n{report}");
         let (passed, all) = (report.count(Status::Passed), report.cases.len());

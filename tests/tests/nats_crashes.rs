@@ -40,12 +40,23 @@ where
     stream::iter((0..keys).map(|i| work(format!("k{i}")))).buffer_unordered(128).count().await;
 }
 
+/// The answer to a question that may be asked again: servers that have just been started need their time.
+async fn patiently<T, F: Future<Output = store_core::Result<T>>>(ask: impl Fn() -> F) -> T {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        match ask().await {
+            Ok(answer) => return answer,
+            Err(error) => assert!(error.is_retryable() && Instant::now() < deadline, "{error:?}"),
+        }
+    }
+}
+
 /// How many keys are listed, by any copy or by the leader, whichever has more; what is listed can be read.
 async fn alive(table: &Table) -> Result<usize, String> {
-    let listed = table.list().limit(1_000_000).await.unwrap();
-    let strong = table.list().strong().limit(1_000_000).await.unwrap();
+    let listed = patiently(|| table.list().limit(1_000_000).into_future()).await;
+    let strong = patiently(|| table.list().strong().limit(1_000_000).into_future()).await;
     for key in listed.iter().take(20) {
-        if table.read(key).await.unwrap().is_none() {
+        if patiently(|| table.read(key)).await.is_none() {
             return Err(format!("{key} is listed in {} and cannot be read; ", table.name()));
         }
     }

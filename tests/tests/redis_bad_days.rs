@@ -216,9 +216,14 @@ async fn another_type_at_a_records_key_is_an_error_of_its_own() {
     corrupt(table.read("bad").await.unwrap_err());
     corrupt(table.increment("bad", 1).await.unwrap_err());
     corrupt(table.write("bad", "w").if_value(b"v".as_slice()).await.unwrap_err());
+    corrupt(table.value("bad").await.unwrap_err());
     let many = table.read_many(&["good", "bad"]).await;
     assert!(many[0].is_ok());
     corrupt(many.into_iter().nth(1).unwrap().unwrap_err());
+    let values = table.values(&["good", "none", "bad"]).await;
+    assert_eq!(values[0].as_ref().unwrap().as_deref(), Some(&b"v"[..]));
+    assert_eq!(values[1].as_ref().unwrap(), &None);
+    corrupt(values.into_iter().nth(2).unwrap().unwrap_err());
     let created = table.write("bad", "w").if_absent().await.unwrap_err();
     assert_eq!(created.kind(), ErrorKind::Conflict);
     let page = table.scan().page().await.unwrap();
@@ -421,4 +426,105 @@ async fn the_io_thread_and_a_prefix_change_nothing_else() {
     assert_eq!(server.command(&["KEYS", "*:k"]), "*0");
     redis.close().await.unwrap();
     assert_eq!(table.read("k").await.unwrap_err().kind(), ErrorKind::Closed);
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_gives_out_no_revision_twice_and_expires_nothing_early() {
+    let mut server = Server::with(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let (_redis, table) = open(config(server.port())).await;
+    table.write("k", "v").await.unwrap();
+    // As a server's clock that was an hour ahead leaves it: the counter is ahead of what the clock says from now on.
+    let names = server.command(&["KEYS", "{app/t}#r*"]);
+    let counter = names.lines().last().unwrap().to_owned();
+    let ahead = SystemTime::now() + Duration::from_secs(3600);
+    let ahead = ahead.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros();
+    server.command(&["SET", &counter, &ahead.to_string()]);
+    let mut events = table.watch().changes_only().await.unwrap();
+    let mut last = table.write("k", "1").await.unwrap().revision.unwrap();
+    for round in 0..3 {
+        for i in 0..20 {
+            let next = table.write("k", format!("{round} {i}")).await.unwrap().revision.unwrap();
+            assert!(next.sequence() > last.sequence(), "{next} after {last}");
+            last = next;
+        }
+        for done in table.write_many((0..20).map(|i| (format!("m{i}"), "v"))).await {
+            let next = done.unwrap().revision.unwrap();
+            assert!(next.sequence() > last.sequence(), "{next} after {last}");
+            last = next;
+        }
+        // A server that begins again puts its counters ahead of its clock, never back to it.
+        server.kill();
+        server.restart();
+        // A read finds the new connection: it is repeated.
+        assert!(table.value("k").await.unwrap().is_some());
+    }
+    let seen = async {
+        loop {
+            match events.next().await.unwrap().unwrap() {
+                Event::Put(record) if record.revision() == Some(last) => return,
+                _ => {}
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), seen).await.expect("the watch goes on");
+
+    // How long a record lives is the server's to say: what this process takes for the time has no part in it.
+    table.write("soon", "v").ttl(Duration::from_millis(700)).await.unwrap();
+    let left = server.command(&["PTTL", "{app/t}:soon"]);
+    let left: i64 = left.trim_start_matches(':').parse().unwrap();
+    assert!((500..=700).contains(&left), "{left}");
+}
+
+#[tokio::test]
+async fn foreign_keys_beside_a_table_are_never_taken_for_its_own() {
+    let server = Server::start();
+    let (redis, table) = open(config(server.port())).await;
+    table.write("k", "v").await.unwrap();
+    for key in ["{app/t}", "{app/t}k", "{app/t}/k", "{app/tt}:k", "app/t:k", "{app/t}~k", "k"] {
+        server.command(&["SET", key, "foreign"]);
+    }
+    assert_eq!(redis.reindex(table.namespace()).await.unwrap(), 0);
+    assert_eq!(table.list().page().await.unwrap().items, ["k"]);
+    Admin::new(Arc::new(redis.clone())).delete("app").await.unwrap();
+    assert_eq!(server.command(&["EXISTS", "{app/t}", "{app/tt}:k", "app/t:k", "k"]), ":4");
+}
+
+#[tokio::test]
+async fn many_writes_have_each_their_own_condition_expiry_and_event() {
+    let server = Server::start();
+    let (_redis, table) = open(config(server.port())).await;
+    // The short script must see what the long one left, and the other way round.
+    table.write("had", "v").ttl(Duration::from_millis(80)).await.unwrap();
+    table.write("has", "v").ttl(Duration::from_secs(600)).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(120)).await;
+    let mut events = table.watch().changes_only().await.unwrap();
+    for done in table.write_many([("new", "1"), ("had", "2"), ("has", "3"), ("new", "4")]).await {
+        done.unwrap();
+    }
+    for key in ["new", "had", "has"] {
+        assert_eq!(table.read(key).await.unwrap().unwrap().expires_at(), None, "{key}");
+    }
+    assert_eq!(value(&table, "new").await.as_deref(), Some(&b"4"[..]), "the last one counts");
+    assert_eq!(server.command(&["ZCARD", "{app/t}#x"]), ":0");
+    let mut seen = Vec::new();
+    while seen.len() < 4 {
+        let event = tokio::time::timeout(Duration::from_secs(5), events.next()).await.unwrap();
+        if let Event::Put(record) = event.unwrap().unwrap() {
+            seen.push(format!("{}={}", record.key(), String::from_utf8_lossy(record.value())));
+        }
+    }
+    assert_eq!(seen, ["new=1", "had=2", "has=3", "new=4"]);
+    table.write("has", "5").ttl(Duration::from_millis(100)).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    table.write("has", "6").await.unwrap();
+    let mut after = Vec::new();
+    while after.len() < 3 {
+        let event = tokio::time::timeout(Duration::from_secs(5), events.next()).await.unwrap();
+        after.push(match event.unwrap().unwrap() {
+            Event::Put(record) => String::from_utf8_lossy(record.value()).into_owned(),
+            Event::Delete { reason: Gone::Expired, key, .. } => format!("{key} expired"),
+            other => panic!("{other:?}"),
+        });
+    }
+    assert_eq!(after, ["5", "has expired", "6"], "its end comes before what follows");
 }

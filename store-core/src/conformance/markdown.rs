@@ -15,11 +15,12 @@ pub fn capability_table(reports: &[Report]) -> String {
     for (row, feature) in features.iter().enumerate() {
         let _ = write!(out, "| {} |", feature.describe);
         for report in reports {
-            let cell = match report.features.get(row).map(|feature| feature.derived) {
-                Some(Verdict::Has) => "yes",
-                Some(Verdict::Lacks) => "–",
-                Some(Verdict::Broken) => "broken",
-                Some(Verdict::Unknown) | None => "?",
+            let cell = match report.features.get(row).map(|held| (held.derived, held.declared)) {
+                Some((Verdict::Has, _)) => "yes",
+                // What nobody could try out, for want of what it stands on, and nobody claims.
+                Some((Verdict::Lacks, _) | (Verdict::Unknown, false)) => "–",
+                Some((Verdict::Broken, _)) => "broken",
+                Some((Verdict::Unknown, true)) | None => "?",
             };
             let _ = write!(out, " {cell} |");
         }

@@ -19,5 +19,5 @@ pub use listing::{List, Listing, Scan};
 pub use reply::Reply;
 pub use table::Table;
 pub use update::{Change, Updated};
-pub use verbs::{Delete, Increment, Read, SetExpiry, Write};
+pub use verbs::{Delete, Increment, Read, ReadValue, SetExpiry, Write};
 pub use watch::Watch;

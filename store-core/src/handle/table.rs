@@ -1,10 +1,14 @@
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::call::Operation;
 use crate::error::{Error, Result};
 use crate::handle::reply::{At, Reply};
-use crate::handle::{Batch, Delete, Increment, List, Read, Scan, SetExpiry, Watch, Write};
+use crate::handle::{
+    Batch, Delete, Increment, List, Read, ReadValue, Scan, SetExpiry, Watch, Write,
+};
 use crate::name::{Key, Namespace};
 use crate::options::{Deleted, Expiry, Put, Remove, U64Page, Written};
 use crate::record::{Record, Value};
@@ -77,6 +81,27 @@ impl Table {
     #[inline]
     pub fn read<'a, K: AsRef<str> + ?Sized>(&'a self, key: &'a K) -> Read<'a> {
         Read::new(self, key.as_ref())
+    }
+
+    /// Reads the value of a record alone: `Ok(None)` when it is absent. Cheaper than [`read`](Self::read) where metadata and revision
+    /// lie apart from the value, as they do in Redis.
+    ///
+    /// ```
+    /// # use store_core::Store;
+    /// # use std::sync::Arc;
+    /// # let runtime = tokio::runtime::Runtime::new().unwrap();
+    /// # runtime.block_on(async {
+    /// # let store: Arc<dyn Store> = Arc::new(store_memory::Memory::new());
+    /// # let users = store.database("app")?.table("users")?;
+    /// users.write("ada", "lovelace").await?;
+    /// assert_eq!(users.value("ada").await?.unwrap(), &b"lovelace"[..]);
+    /// assert_eq!(users.value("bob").strong().await?, None);
+    /// # Ok::<(), store_core::Error>(())
+    /// # }).unwrap();
+    /// ```
+    #[inline]
+    pub fn value<'a, K: AsRef<str> + ?Sized>(&'a self, key: &'a K) -> ReadValue<'a> {
+        ReadValue::new(self, key.as_ref())
     }
 
     /// Whether a record exists.
@@ -173,6 +198,17 @@ impl Table {
         let (valid, mut answers) = check(&keys, |key| Key::new(*key));
         if !valid.is_empty() {
             fill(&mut answers, self.driver().read_many(&self.0.ns, &valid).await);
+        }
+        self.finish(Operation::ReadMany, &keys, |_| true, answers)
+    }
+
+    /// Reads several values alone, answered as [`read_many`](Self::read_many) answers; see [`value`](Self::value) for where this is
+    /// cheaper.
+    pub async fn values<K: AsRef<str> + Sync>(&self, keys: &[K]) -> Vec<Result<Option<Bytes>>> {
+        let keys: Vec<_> = keys.iter().map(AsRef::as_ref).collect();
+        let (valid, mut answers) = check(&keys, |key| Key::new(*key));
+        if !valid.is_empty() {
+            fill(&mut answers, self.driver().read_values(&self.0.ns, &valid).await);
         }
         self.finish(Operation::ReadMany, &keys, |_| true, answers)
     }

@@ -6,6 +6,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
+
 use crate::call::Operation;
 use crate::handle::reply::{Begun, Running};
 use crate::handle::{Reply, Table};
@@ -25,29 +27,44 @@ pub struct Read<'a> {
     running: Running<'a, Option<Record>>,
 }
 
-impl<'a> Read<'a> {
-    #[inline]
-    pub(super) fn new(table: &'a Table, key: &'a str) -> Self {
-        Self { table, key, options: ReadOptions::default(), running: None }
-    }
-
-    /// As of the leader or primary: sees what other writers on other nodes have written.
-    pub fn strong(self) -> Self {
-        self.consistency(Consistency::Strong)
-    }
-
-    /// How fresh.
-    pub fn consistency(mut self, consistency: Consistency) -> Self {
-        self.options.consistency = consistency;
-        self
-    }
-
-    /// A past version, in databases that keep a history.
-    pub fn at_revision(mut self, revision: Revision) -> Self {
-        self.options.revision = Some(revision);
-        self
-    }
+/// A read of one value; see [`Table::value`].
+#[must_use = "nothing happens until it is awaited"]
+pub struct ReadValue<'a> {
+    table: &'a Table,
+    key: &'a str,
+    options: ReadOptions,
+    running: Running<'a, Option<Bytes>>,
 }
+
+macro_rules! reads {
+    ($($read:ident)*) => {$(
+        impl<'a> $read<'a> {
+            #[inline]
+            pub(super) fn new(table: &'a Table, key: &'a str) -> Self {
+                Self { table, key, options: ReadOptions::default(), running: None }
+            }
+
+            /// As of the leader or primary: sees what other writers on other nodes have written.
+            pub fn strong(self) -> Self {
+                self.consistency(Consistency::Strong)
+            }
+
+            /// How fresh.
+            pub fn consistency(mut self, consistency: Consistency) -> Self {
+                self.options.consistency = consistency;
+                self
+            }
+
+            /// A past version, in databases that keep a history.
+            pub fn at_revision(mut self, revision: Revision) -> Self {
+                self.options.revision = Some(revision);
+                self
+            }
+        }
+    )*};
+}
+
+reads!(Read ReadValue);
 
 impl Future for Read<'_> {
     type Output = crate::Result<Option<Record>>;
@@ -59,6 +76,23 @@ impl Future for Read<'_> {
         at.poll(&mut this.running, cx, |store, ns, key| match store.immediate() {
             Some(now) => Begun::Done(now.read_now(ns, key, this.options)),
             None => Begun::Running(store.read(ns, key, this.options)),
+        })
+    }
+}
+
+impl Future for ReadValue<'_> {
+    type Output = crate::Result<Option<Bytes>>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let at = this.table.at(Operation::Read, Some(this.key));
+        at.poll(&mut this.running, cx, |store, ns, key| match store.immediate() {
+            Some(now) => {
+                let record = now.read_now(ns, key, this.options);
+                Begun::Done(record.map(|record| record.map(|record| record.bytes())))
+            }
+            None => Begun::Running(store.read_value(ns, key, this.options)),
         })
     }
 }
@@ -227,7 +261,7 @@ macro_rules! debug {
     )*};
 }
 
-debug!(Read(key), Write(put.key), Delete(key), Increment(key));
+debug!(Read(key), ReadValue(key), Write(put.key), Delete(key), Increment(key));
 
 /// A change of a record's expiry; see [`Table::set_expiry`].
 #[derive(Debug)]

@@ -1,6 +1,8 @@
 use std::fmt;
 use std::future::Future;
 
+use bytes::Bytes;
+
 use crate::admin::DatabaseStatus;
 use crate::call::Call;
 use crate::capability::Capability;
@@ -217,6 +219,12 @@ impl Payload for bool {
 }
 
 impl Payload for Option<Record> {
+    fn found(&self) -> Option<bool> {
+        Some(self.is_some())
+    }
+}
+
+impl Payload for Option<Bytes> {
     fn found(&self) -> Option<bool> {
         Some(self.is_some())
     }

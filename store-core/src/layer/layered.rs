@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use foldhash::fast::FixedState;
 
 use crate::admin::{DatabaseConfig, DatabaseStatus};
@@ -398,6 +399,17 @@ impl<A: Around, S: Store + ?Sized> Store for Layered<A, S> {
         None
     }
 
+    async fn read_value(
+        &self,
+        ns: &Namespace,
+        key: Key<'_>,
+        o: ReadOptions,
+    ) -> Result<Option<Bytes>> {
+        let call = record(Operation::Read, ns, key).repeatable(true);
+        self.admit(&call, key, 0)?;
+        self.one(call, |s| s.read_value(ns, key, o)).await
+    }
+
     async fn exists(&self, ns: &Namespace, key: Key<'_>) -> Result<bool> {
         let call = record(Operation::Exists, ns, key).repeatable(true);
         self.admit(&call, key, 0)?;
@@ -407,6 +419,13 @@ impl<A: Around, S: Store + ?Sized> Store for Layered<A, S> {
     async fn read_many(&self, ns: &Namespace, keys: &[Key<'_>]) -> Vec<Result<Option<Record>>> {
         self.many(Operation::ReadMany, ns, keys.to_vec(), |s, keys| async move {
             s.read_many(ns, &keys).await
+        })
+        .await
+    }
+
+    async fn read_values(&self, ns: &Namespace, keys: &[Key<'_>]) -> Vec<Result<Option<Bytes>>> {
+        self.many(Operation::ReadMany, ns, keys.to_vec(), |s, keys| async move {
+            s.read_values(ns, &keys).await
         })
         .await
     }

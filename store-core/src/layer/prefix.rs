@@ -2,6 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::StreamExt as _;
 
@@ -420,6 +421,16 @@ impl<S: Store + ?Sized> Store for Part<S> {
         None
     }
 
+    async fn read_value(
+        &self,
+        ns: &Namespace,
+        key: Key<'_>,
+        o: ReadOptions,
+    ) -> Result<Option<Bytes>> {
+        let full = self.prefix.full(key)?;
+        self.told(self.inner.read_value(ns, Key::trusted(&full), o).await)
+    }
+
     async fn exists(&self, ns: &Namespace, key: Key<'_>) -> Result<bool> {
         let full = self.prefix.full(key)?;
         self.told(self.inner.exists(ns, Key::trusted(&full)).await)
@@ -432,6 +443,12 @@ impl<S: Store + ?Sized> Store for Part<S> {
         let stripped =
             |record: Option<Record>| record.and_then(|record| self.prefix.record(&record));
         self.fill(answers, records.map(|answer| answer.map(stripped)).collect())
+    }
+
+    async fn read_values(&self, ns: &Namespace, keys: &[Key<'_>]) -> Vec<Result<Option<Bytes>>> {
+        let (full, answers) = self.full_keys(keys.iter().copied());
+        let keys = with_keys(keys.iter().copied(), &full, |_, key| key);
+        self.fill(answers, self.inner.read_values(ns, &keys).await)
     }
 
     async fn write_many(&self, ns: &Namespace, puts: Vec<Put<'_>>) -> Vec<Result<Written>> {

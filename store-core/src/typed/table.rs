@@ -84,6 +84,17 @@ where
         Read::new(self, self.key_text(Operation::Read, key))
     }
 
+    /// Reads the value of a record alone: `Ok(None)` when it is absent. See [`Table::value`] for where this is cheaper.
+    ///
+    /// # Errors
+    /// Those of [`Table::value`]; `Corrupt` when the value does not decode.
+    pub async fn value<Q: KeyOf<K> + Sync + ?Sized>(&self, key: &Q) -> Result<Option<V>> {
+        let key = self.key_text(Operation::Read, key)?;
+        let value = self.table.value(&key).await?;
+        let decoded = value.map(|value| self.codec.decode(&value)).transpose();
+        decoded.map_err(|error| self.blame(Operation::Read, error.with_key(&key)))
+    }
+
     /// Whether a record exists, whatever its value.
     ///
     /// # Errors
@@ -157,7 +168,7 @@ where
         let key = self.key_text(Operation::Write, key)?;
         let mut fault = None;
         let mut decide = |record: Option<&Record>| {
-            let old = record.map(|record| self.value(record)).transpose()?;
+            let old = record.map(|record| self.decoded(record)).transpose()?;
             f(old.as_ref()).encode(|value| self.codec.encode(value))
         };
         let updated = self
@@ -238,7 +249,7 @@ where
         }
     }
 
-    fn value(&self, record: &Record) -> Result<V> {
+    fn decoded(&self, record: &Record) -> Result<V> {
         self.codec.decode(record.value())
     }
 
@@ -248,7 +259,7 @@ where
 
     pub(super) fn entry(&self, operation: Operation, record: Record) -> Result<Entry<K, V>> {
         let key = self.key_of(operation, record.key())?;
-        match self.value(&record) {
+        match self.decoded(&record) {
             Ok(value) => Ok(Entry::new(key, value, record)),
             Err(error) => Err(self.blame(operation, error.with_key(record.key()))),
         }

@@ -4,6 +4,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
 use store_core::{
     Capability, Condition, Counter, DatabaseConfig, DatabaseStatus, Deleted, Error, ErrorKind,
     EventStream, Expiry, Immediate, Key, ListOptions, Name, Namespace, Op, Operation, Page, Put,
@@ -187,6 +188,15 @@ impl Store for Recorder {
         None
     }
 
+    async fn read_value(
+        &self,
+        ns: &Namespace,
+        key: Key<'_>,
+        o: ReadOptions,
+    ) -> Result<Option<Bytes>> {
+        self.call(Operation::Read, Some(key.as_str()), self.memory.read_value(ns, key, o)).await
+    }
+
     async fn exists(&self, ns: &Namespace, key: Key<'_>) -> Result<bool> {
         self.call(Operation::Exists, Some(key.as_str()), self.memory.exists(ns, key)).await
     }
@@ -196,6 +206,16 @@ impl Store for Recorder {
         let mut answers = Vec::new();
         for key in keys {
             let call = self.memory.read(ns, *key, ReadOptions::default());
+            answers.push(self.item(Operation::ReadMany, Some(key.as_str()), call).await);
+        }
+        answers
+    }
+
+    async fn read_values(&self, ns: &Namespace, keys: &[Key<'_>]) -> Vec<Result<Option<Bytes>>> {
+        self.note(Operation::ReadMany, keys.len());
+        let mut answers = Vec::new();
+        for key in keys {
+            let call = self.memory.read_value(ns, *key, ReadOptions::default());
             answers.push(self.item(Operation::ReadMany, Some(key.as_str()), call).await);
         }
         answers

@@ -98,7 +98,10 @@ fn api_error(code: u64, err_code: u64, description: &str) -> Error {
             Error::new(ErrorKind::Full, text("the bucket or the account is full"))
         }
         10_199 => Error::too_large("an atomic batch has at most 1000 records on this server"),
-        10_052 | 10_053 | 10_025 => Error::invalid(text("the server refuses this configuration")),
+        // 10_136, 10_138: filters that overlap or are the same.
+        10_052 | 10_053 | 10_025 | 10_136 | 10_138 => {
+            Error::invalid(text("the server refuses this configuration"))
+        }
         10_166 => Error::unsupported(text("the bucket does not allow a time to live per message")),
         10_174 => Error::unsupported(text("the bucket does not allow atomic batches")),
         10_074 => Error::invalid(text("not so many replicas on this server")),

@@ -5,10 +5,11 @@
 
 use std::time::Duration;
 
-use async_nats::{Client, Message, StatusCode, Subscriber};
+use async_nats::{Client, HeaderMap, Message, StatusCode, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use serde_json::{Value as Json, json};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use crate::wire::api::Js;
@@ -73,12 +74,21 @@ pub(crate) struct Feed {
     created: Option<u64>,
     /// The highest sequence seen.
     last: u64,
+    /// Up to here, the server has nothing more for this feed: at least `last`, later where other subjects were written.
+    reached: u64,
+    /// Whether the stream had messages when it was last looked at.
+    filled: bool,
+    /// Whether the headers of messages are kept for [`take_headers`](Self::take_headers).
+    whole: bool,
+    headers: Option<HeaderMap>,
+    /// How many messages were waiting behind the last one.
+    pending: u64,
+    /// Where to tell what was reached.
+    listener: Option<watch::Sender<u64>>,
     /// The last sequence of the stream when the feed began, until it has come so far.
     goal: Option<u64>,
     told: bool,
     failures: u32,
-    /// How many more there were when the last message was sent.
-    pending: u64,
 }
 
 /// One consumer and its subscription.
@@ -121,23 +131,55 @@ impl Feed {
             begin,
             created: None,
             last: 0,
+            reached: 0,
+            filled: false,
+            whole: false,
+            headers: None,
+            pending: 0,
+            listener: None,
             goal: None,
             told: false,
             failures: 0,
-            pending: 0,
         };
         feed.connect().await?;
         Ok(feed)
     }
 
+    /// From now on, messages come with all their headers.
+    pub(crate) fn keep_headers(&mut self) {
+        self.whole = true;
+    }
+
+    /// The headers of the message that came last.
+    pub(crate) fn take_headers(&mut self) -> Option<HeaderMap> {
+        self.headers.take()
+    }
+
+    /// How many messages were waiting behind the one that came last.
+    pub(crate) fn pending(&self) -> u64 {
+        self.pending
+    }
+
+    /// Tells how far the feed is: what was returned counts when the next is asked for. While nothing comes, within a heartbeat.
+    pub(crate) fn tell_reached(&mut self, listener: watch::Sender<u64>) {
+        self.listener = Some(listener);
+        self.tell();
+    }
+
+    fn tell(&self) {
+        if let Some(listener) = &self.listener {
+            listener.send_if_modified(|held| std::mem::replace(held, self.reached) != self.reached);
+        }
+    }
+
+    /// The consumer on the server, while there is one.
+    pub(crate) fn consumer(&self) -> Option<&str> {
+        self.line.as_ref().and_then(|line| line.info.rsplit('.').next())
+    }
+
     /// The stream's last sequence when the feed began, as far as it is known.
     pub(crate) fn last(&self) -> u64 {
         self.last.max(self.goal.unwrap_or(0))
-    }
-
-    /// How many more messages there were when the last one that came was sent.
-    pub(crate) fn pending(&self) -> u64 {
-        self.pending
     }
 
     async fn connect(&mut self) -> Result<(), Fault> {
@@ -177,10 +219,17 @@ impl Feed {
         let last = info.pointer("/state/last_seq").and_then(Json::as_u64).unwrap_or(0);
         let is_other = self.created.is_some_and(|known| known != created);
         self.created = Some(created);
-        if is_other || last < self.last {
+        // Deletions up to there may have been removed while nobody listened.
+        let compacted = info.pointer(COMPACTED).and_then(Json::as_str).and_then(|t| t.parse().ok());
+        let missed = self.last > 0 && compacted.is_some_and(|to: u64| self.reached < to);
+        let is_empty_now = info.pointer("/state/messages").and_then(Json::as_u64) == Some(0);
+        let emptied = self.filled && is_empty_now;
+        self.filled = !is_empty_now;
+        if is_other || last < self.last || missed || emptied {
             // Not what was followed before. The line is dropped: it began in the middle.
             self.begin = Begin::Latest;
             self.last = 0;
+            self.reached = 0;
             self.told = false;
             self.goal = None;
             return Err(Fault::Garbage(LOST.into()));
@@ -227,6 +276,7 @@ impl Feed {
 
     /// What comes next. An error of a listing ends it; a watch calls again, and the feed tries to go on.
     pub(crate) async fn next(&mut self) -> Result<Heard, Fault> {
+        self.tell();
         loop {
             if self.line.is_none() {
                 match self.connect().await {
@@ -246,6 +296,7 @@ impl Feed {
             {
                 self.told = true;
                 self.goal = None;
+                self.reached = self.reached.max(self.last);
                 return Ok(Heard::CaughtUp(self.last));
             }
             let Some(line) = &mut self.line else { continue };
@@ -269,14 +320,18 @@ impl Feed {
                 }
                 continue;
             }
+            let headers = if self.whole { message.headers.clone() } else { None };
             let (stored, delivery) = Stored::from_delivery(message)?;
             if delivery.consumer != line.next {
                 self.line = None;
                 continue;
             }
             line.next += 1;
+            self.filled = true;
             self.pending = delivery.pending;
+            self.headers = headers;
             self.last = self.last.max(delivery.stream);
+            self.reached = self.reached.max(self.last);
             self.begin = Begin::At(self.last + 1);
             if delivery.pending == 0
                 && let Some(goal) = self.goal
@@ -314,6 +369,12 @@ impl Feed {
         if last + 1 != line.next {
             return false;
         }
+        // How far the consumer has looked, whatever its filters let pass.
+        if let Some(looked) = header("Nats-Last-Stream").and_then(|text| text.parse().ok()) {
+            self.reached = self.reached.max(looked);
+            self.tell();
+        }
+        let Some(line) = &self.line else { return false };
         if let Some(goal) = self.goal {
             // Idle before the end: what was announced may no longer be there.
             let (info, next) = (line.info.clone(), line.next);
@@ -329,5 +390,7 @@ impl Feed {
     }
 }
 
+/// Where a stream's information says up to which sequence deletions were removed.
+pub(crate) const COMPACTED: &str = "/config/metadata/store-compacted";
 /// Marks the one failure that is no failure.
 const LOST: &str = "the stream is another one";

@@ -1,5 +1,6 @@
 -- Does changes to one table, each on its own or all or nothing.
--- KEYS: 1 index, 2 meta, 3 expiries, 4 changelog, 5 head, 6 revision counter; then the value key of each change.
+-- KEYS: 1 index, 2 meta, 3 expiries, 4 changelog, 5 head, 6 revision counter; then the value key of each change, and the keys
+-- where values wait.
 -- ARGV: 1 'a' all or nothing, 's' one change without a condition, else '';  2 the server's run, if the counter may be of another one, else '';
 --       3 default time to live in ms or '';  then per change: kind, key, condition, compared value, expiry, metadata, value.
 -- Kinds: p put, s put of a value that waits at a key, d delete, e expiry, i increment (its metadata: how many
@@ -12,7 +13,7 @@
 local I, M, X, L, H, R = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local mode, default = ARGV[1], ARGV[3]
 local call, match, fmt = redis.call, string.match, string.format
-local ops = #KEYS - 6
+local ops = (#ARGV - 3) / 7
 local first, clock
 
 local function now()

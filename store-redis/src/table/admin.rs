@@ -220,7 +220,8 @@ impl Tables {
         loop {
             let mut command = redis::cmd("SCAN");
             command.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(1000);
-            let answer = reply::array(self.connector.command(&command, Effect::Read).await?)?;
+            let answer = self.connector.command_at(&table.keys.tag, &command, Effect::Read).await?;
+            let answer = reply::array(answer)?;
             let [next, items] = <[Value; 2]>::try_from(answer).map_err(|_| unexpected())?;
             let mut call = eval(&ADOPT, table.keys.all());
             call.arg(&table.keys.tag);

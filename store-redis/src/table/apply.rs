@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use redis::{Cmd, Pipeline, Value};
+use redis::{Cmd, Pipeline, RedisResult, Value};
 use store_core::{
     Condition, Counter, Deleted, Error, ErrorKind, Expiry, Key, Namespace, Op, Put, Remove, Result,
     Revision, Written,
@@ -13,11 +13,13 @@ use store_core::{
 use super::change::{Change, Done, check_once, millis};
 use super::counter::{self, Joined, Message, Turn, Waiter};
 use super::meta::revision;
+use super::put::{Put as Freely, Puts};
 use super::{MAX_BATCH, MAX_BATCH_BYTES, Opened, Table, Tables};
 use tokio::sync::oneshot;
 
-use crate::fault::{Effect, unexpected};
-use crate::link::Link;
+use crate::cluster::turn;
+use crate::fault::{Effect, fault, unexpected};
+use crate::link::{Link, Request};
 use crate::reply;
 use crate::script::APPLY;
 
@@ -263,21 +265,60 @@ impl Tables {
                 is_fresh = true;
                 continue;
             }
-            let link = self.connector.link().await?;
-            let is_new = opened.generation.load(Ordering::Relaxed) != link.generation;
-            let seed = if is_new { &*link.run } else { "" };
-            let call = Call { tables: self, table, opened: &opened, mode, seed, changes };
-            let answer = reply::array(call.run(&link).await?)?;
-            if matches!(answer[..], [Value::Int(-1)]) {
+            let Some(done) = self.send(table, &opened, mode, changes).await? else {
                 table.forget(&opened);
                 is_fresh = true;
                 continue;
-            }
-            opened.generation.store(link.generation, Ordering::Relaxed);
+            };
             self.tidy(table, &opened, changes).await;
-            return outcomes(changes, &answer);
+            return Ok(done);
         }
         Err(Error::new(ErrorKind::Unavailable, "the database is being deleted all the time"))
+    }
+
+    /// Has the server do the changes. `None` where the table is not open with what is known of it.
+    async fn send(
+        &self,
+        table: &Table,
+        opened: &Opened,
+        mode: Mode,
+        changes: &[Change<'_>],
+    ) -> Result<Option<Vec<Result<Done>>>> {
+        let mut route = self.connector.route(table.keys.tag.as_bytes());
+        let is_short = mode == Mode::Each && self.connector.config().wait_replicas == 0;
+        let mut short = if is_short { Puts::of(table, opened, changes) } else { None };
+        loop {
+            let link = route.link().await?;
+            let is_new = opened.generation.load(Ordering::Relaxed) != link.generation;
+            if let (Some(puts), false) = (&short, is_new) {
+                match puts.send(&link, route.is_asking()).await {
+                    Ok(answer) => match puts.outcome(&answer)? {
+                        Freely::Done(done) => {
+                            let named = done.into_iter().zip(changes);
+                            let named = named.map(|(done, c)| done.map_err(|e| e.with_key(c.key)));
+                            return Ok(Some(named.collect()));
+                        }
+                        Freely::Closed => return Ok(None),
+                        Freely::Other => short = None,
+                    },
+                    Err(error) if route.follow(&link, &error).await? => {}
+                    Err(error) => return Err(fault(error, Effect::Change)),
+                }
+                continue;
+            }
+            let seed = if is_new { &*link.run } else { "" };
+            let call = Call { tables: self, table, opened, mode, seed, changes };
+            let answer = match call.run(&link, route.is_asking()).await? {
+                Ok(answer) => reply::array(answer)?,
+                Err(error) if route.follow(&link, &error).await? => continue,
+                Err(error) => return Err(fault(error, Effect::Change)),
+            };
+            if matches!(answer[..], [Value::Int(-1)]) {
+                return Ok(None);
+            }
+            opened.generation.store(link.generation, Ordering::Relaxed);
+            return outcomes(changes, &answer).map(Some);
+        }
     }
 
     /// Removes a little of what has expired: as much as such writes can leave behind.
@@ -309,46 +350,68 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    async fn run(&self, link: &Link) -> Result<Value> {
+    /// The script's answer; or why the server did not do it, which may be that another one has to.
+    async fn run(&self, link: &Link, asking: bool) -> Result<RedisResult<Value>> {
         let stage =
             |change: &Change<'_>| change.staged().map(|_| self.tables.stage_key(self.table));
         let stages: Vec<Option<String>> = self.changes.iter().map(stage).collect();
         let command = self.command(&stages);
+        let script = Request::Script(&APPLY, &command);
         let replicas = self.tables.connector.config().wait_replicas;
         if replicas == 0 && stages.iter().all(Option::is_none) {
-            return link.script(&APPLY, &command, Effect::Change).await;
+            return Ok(link.send(script, asking).await);
         }
         let mut pipe = Pipeline::new();
         for (stage, change) in stages.iter().zip(self.changes) {
             if let (Some(stage), Some(value)) = (stage, change.staged()) {
+                if asking {
+                    pipe.cmd("ASKING");
+                }
                 pipe.cmd("SET").arg(stage).arg(value).arg("PX").arg(60_000);
             }
         }
-        let staged = pipe.len();
+        if asking {
+            pipe.cmd("ASKING");
+        }
+        let before = pipe.len();
         pipe.add_command(command.clone());
         if replicas > 0 {
-            let patience = self.tables.connector.config().answer_timeout / 2;
-            pipe.cmd("WAIT").arg(replicas).arg(patience.as_millis() as u64);
+            pipe.add_command(self.wait_for(replicas));
         }
-        let mut answers = link.send(&pipe, 0, pipe.len(), Effect::Change).await?;
-        let after = answers.split_off((staged + 1).min(answers.len()));
-        let done = answers.pop().ok_or_else(unexpected)?;
-        if self.mode == Mode::Atomic || self.changes.len() == 1 {
-            // Why a value does not wait where the script looked for it. Among several changes each has its own answer.
-            for answer in answers {
-                reply::checked(answer, Effect::Read)?;
-            }
-        }
-        let (done, after) = match done {
+        let mut answers = match link.each(&pipe).await {
+            Ok(answers) => answers,
+            Err(error) => return Ok(Err(error)),
+        };
+        let after = answers.split_off((before + 1).min(answers.len()));
+        let (done, after) = match answers.pop().ok_or_else(unexpected)? {
             Value::ServerError(error) if error.code() == "NOSCRIPT" => {
                 // The values wait already.
-                let done = link.script(&APPLY, &command, Effect::Change).await?;
-                (done, self.wait(link, replicas).await?)
+                let done = match link.send(script, asking).await {
+                    Ok(done) => done,
+                    Err(error) => return Ok(Err(error)),
+                };
+                let mut after = Vec::new();
+                if replicas > 0 {
+                    after.push(link.command(&self.wait_for(replicas), Effect::Change).await?);
+                }
+                (done, after)
             }
-            done => (reply::checked(done, Effect::Change)?, after),
+            Value::ServerError(error) => {
+                let error = error.into();
+                if turn(&error).is_some() {
+                    return Ok(Err(error));
+                }
+                // Rather why a value does not wait where the script looked for it.
+                self.staged(answers)?;
+                return Ok(Err(error));
+            }
+            done => {
+                self.staged(answers)?;
+                (done, after)
+            }
         };
-        if let Some(count) = after.first()
-            && reply::int(count)? < i64::from(replicas)
+        if let Some(count) = after.into_iter().next()
+            && reply::int(&reply::checked(count, Effect::Change)?)? < i64::from(replicas)
         {
             return Err(Error::new(
                 ErrorKind::Unavailable,
@@ -356,30 +419,43 @@ impl Call<'_> {
             )
             .outcome_unknown());
         }
-        Ok(done)
+        Ok(Ok(done))
     }
 
-    async fn wait(&self, link: &Link, replicas: u32) -> Result<Vec<Value>> {
-        if replicas == 0 {
-            return Ok(Vec::new());
+    /// Why a value does not wait where the script looked for it. Among several changes each has its own answer.
+    fn staged(&self, answers: Vec<Value>) -> Result<()> {
+        if self.mode == Mode::Atomic || self.changes.len() == 1 {
+            for answer in answers {
+                reply::checked(answer, Effect::Read)?;
+            }
         }
+        Ok(())
+    }
+
+    fn wait_for(&self, replicas: u32) -> Cmd {
         let patience = self.tables.connector.config().answer_timeout / 2;
         let mut wait = redis::cmd("WAIT");
         wait.arg(replicas).arg(patience.as_millis() as u64);
-        Ok(vec![link.command(&wait, Effect::Change).await?])
+        wait
     }
 
     fn command(&self, stages: &[Option<String>]) -> Cmd {
         let (table, opened, changes) = (self.table, self.opened, self.changes);
         let weight: usize = changes.iter().map(|c| c.weight() + table.keys.tag.len() + 64).sum();
         let mut command = Cmd::with_capacity(12 + 8 * changes.len(), 512 + weight);
-        command.arg("EVALSHA").arg(&APPLY.sha).arg(6 + changes.len());
+        // The keys where values wait, too: without one of them a cluster does not begin.
+        let waiting = stages.iter().flatten();
+        let count = 6 + changes.len() + waiting.clone().count();
+        command.arg("EVALSHA").arg(&APPLY.sha).arg(count);
         for key in &table.keys.all()[..4] {
             command.arg(key);
         }
         command.arg(&table.keys.head).arg(&opened.counter);
         for change in changes {
             command.arg(table.keys.value(change.key.as_str()));
+        }
+        for stage in waiting {
+            command.arg(stage);
         }
         let mode = match (self.mode, changes) {
             (Mode::Atomic, _) => "a",

@@ -115,6 +115,27 @@ impl<'a> Change<'a> {
         self.creates() && self.condition.is_any()
     }
 
+    /// When a record expires that is put whatever there is, as the scripts for such writes take it. `None` for any other change.
+    pub(crate) fn put_freely(&self, default: Option<Duration>) -> Option<Cow<'_, str>> {
+        if self.kind != Kind::Put || !self.condition.is_any() || self.staged().is_some() {
+            return None;
+        }
+        match (&*self.expiry, default) {
+            ("k", _) => None,
+            ("d", None) => Some(Cow::Borrowed("")),
+            ("d", Some(ttl)) => Some(Cow::Owned(format!("+{}", millis(ttl)))),
+            (expiry, _) => Some(Cow::Borrowed(expiry)),
+        }
+    }
+
+    pub(crate) fn value(&self) -> &[u8] {
+        &self.value
+    }
+
+    pub(crate) fn metadata(&self) -> &str {
+        &self.metadata
+    }
+
     /// Whether the record may expire, in a database with or without a default expiry.
     pub(crate) fn expires(&self, default: bool) -> bool {
         match &*self.expiry {
@@ -214,19 +235,27 @@ impl<'a> Change<'a> {
             1 => Ok(Done::Written(number(text)?)),
             2 => Ok(Done::Deleted),
             3 => Ok(Done::Absent),
-            4 => Err(Error::new(
-                ErrorKind::NotACounter,
-                "the record's value is no decimal integer of 64 bits",
-            )),
-            5 => Err(Error::new(ErrorKind::Overflow, "the counter would leave the range of i64")),
-            6 => Err(Error::new(
-                ErrorKind::Unavailable,
-                "the value waited for a minute, and the server let go of it",
-            )),
-            7 => Err(corrupt("another type than a string lies at the record's key")),
-            8 => Err(Error::invalid("the expiry lies in the past by the server's clock")),
-            _ => Err(Error::new(ErrorKind::Internal, "the server could not do the change")),
+            code => Err(outcome_of(code)),
         }
+    }
+}
+
+/// Why a script did not do a change.
+#[cold]
+pub(super) fn outcome_of(code: i64) -> Error {
+    match code {
+        4 => Error::new(
+            ErrorKind::NotACounter,
+            "the record's value is no decimal integer of 64 bits",
+        ),
+        5 => Error::new(ErrorKind::Overflow, "the counter would leave the range of i64"),
+        6 => Error::new(
+            ErrorKind::Unavailable,
+            "the value waited for a minute, and the server let go of it",
+        ),
+        7 => corrupt("another type than a string lies at the record's key"),
+        8 => Error::invalid("the expiry lies in the past by the server's clock"),
+        _ => Error::new(ErrorKind::Internal, "the server could not do the change"),
     }
 }
 

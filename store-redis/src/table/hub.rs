@@ -13,8 +13,9 @@ use tokio::time::{sleep, timeout};
 
 use super::feed::Entry;
 use super::{Table, eval};
+use crate::connector::Connector;
 use crate::fault::{Effect, unexpected};
-use crate::link::{Connector, Link};
+use crate::link::Link;
 use crate::reply;
 use crate::script::{FEED, REAP};
 
@@ -104,7 +105,7 @@ impl Hub {
         if is_new {
             let version = self.0.version.fetch_add(1, Ordering::AcqRel) + 1;
             self.start();
-            self.0.wake(version).await;
+            self.0.wake(version, &table.keys.log).await;
         }
         receiver
     }
@@ -136,7 +137,7 @@ impl Inner {
     }
 
     /// Sees to it that the blocked connection soon waits for a new feed too. Without the right to wake it, it does so by itself.
-    async fn wake(&self, version: u64) {
+    async fn wake(&self, version: u64, log: &str) {
         let mut joined = self.joined.subscribe();
         for _ in 0..100 {
             let patience = Duration::from_millis(3);
@@ -145,7 +146,7 @@ impl Inner {
             }
             let mut unblock = redis::cmd("CLIENT");
             unblock.arg("UNBLOCK").arg(self.client.load(Ordering::Relaxed));
-            if self.connector.command(&unblock, Effect::Change).await.is_err() {
+            if self.connector.command_at(log, &unblock, Effect::Change).await.is_err() {
                 return;
             }
         }
@@ -158,19 +159,13 @@ impl Inner {
     }
 
     /// Waits for entries once, and passes them on.
-    async fn read(&self, link: &Link) -> Result<()> {
-        let version = self.version.load(Ordering::Acquire);
-        let feeds = self.watched();
-        if feeds.is_empty() {
-            sleep(Duration::from_millis(20)).await;
-            return Ok(());
-        }
+    async fn read(&self, link: &Link, feeds: &[Arc<Feed>], version: u64) -> Result<()> {
         let mut command = redis::cmd("XREAD");
         command.arg("COUNT").arg(CHUNK).arg("BLOCK").arg(BLOCK.as_millis() as u64).arg("STREAMS");
-        for feed in &feeds {
+        for feed in feeds {
             command.arg(&feed.table.keys.log);
         }
-        for feed in &feeds {
+        for feed in feeds {
             command.arg(format!("{}-0", feed.last.load(Ordering::Relaxed)));
         }
         self.joined.send_replace(version);
@@ -298,11 +293,17 @@ impl Running {
 
 impl Inner {
     async fn read_over(&self, link: &mut Option<Link>) -> Result<()> {
+        let version = self.version.load(Ordering::Acquire);
+        let feeds = self.watched();
+        let Some(first) = feeds.first() else {
+            sleep(Duration::from_millis(20)).await;
+            return Ok(());
+        };
         let link = if let Some(link) = link {
             link
         } else {
             let patience = BLOCK + self.connector.config().answer_timeout;
-            let new = self.connector.dial(Some(patience)).await?;
+            let new = self.connector.dial(&first.table.keys.log, Some(patience)).await?;
             let mut id = redis::cmd("CLIENT");
             id.arg("ID");
             if let Ok(id) = new.command(&id, Effect::Read).await {
@@ -311,7 +312,7 @@ impl Inner {
             }
             link.insert(new)
         };
-        self.read(link).await
+        self.read(link, &feeds, version).await
     }
 }
 

@@ -9,20 +9,21 @@ mod hub;
 mod keys;
 mod list;
 pub(crate) mod meta;
+mod put;
 mod read;
 mod watch;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use redis::Cmd;
 use store_core::{Capability, Error, ErrorKind, Feature, Name, Namespace, Result};
 
+use crate::connector::Connector;
 use crate::fault::Effect;
-use crate::link::Connector;
 use crate::reply;
 use crate::script::{OPEN, Script};
 
@@ -59,6 +60,7 @@ pub(crate) struct Table {
     opened: RwLock<Option<Arc<Opened>>>,
     /// Writes with an expiry so far: every so many, what has expired is removed.
     expiring: AtomicU64,
+    hub: OnceLock<Hub>,
 }
 
 /// What a writer must know of a table's database. Bound to the version of the database's configuration: the counter's name has it,
@@ -127,6 +129,7 @@ impl Tables {
             ns: own.clone(),
             opened: RwLock::new(None),
             expiring: AtomicU64::new(0),
+            hub: OnceLock::new(),
         });
         tables.insert(own, Arc::clone(&table));
         table
@@ -172,7 +175,7 @@ impl Tables {
 
     /// The call of the script that opens a table.
     async fn open_call(&self, table: &Table, stored: &admin::Stored) -> Result<Cmd> {
-        let link = self.connector.link().await?;
+        let link = self.connector.link(&table.keys.tag).await?;
         let keys = &table.keys;
         let mut open = eval(&OPEN, [&*keys.version, &*keys.log, &*keys.head]);
         open.arg(&keys.tag).arg(stored.version).arg(&link.run);
@@ -196,8 +199,22 @@ impl Tables {
         format!("{}~{n:x}", table.keys.tag)
     }
 
+    /// What watches a table: one for all tables of a server. In a cluster one for each table, as a server can be asked to wait for
+    /// one slot only.
+    fn hub<'a>(&'a self, table: &'a Table) -> &'a Hub {
+        if !self.connector.is_cluster() {
+            return &self.hub;
+        }
+        table.hub.get_or_init(|| Hub::new(Arc::clone(&self.connector)))
+    }
+
     pub(crate) async fn close(&self) {
         self.hub.close();
+        for table in self.known.lock().values() {
+            if let Some(hub) = table.hub.get() {
+                hub.close();
+            }
+        }
         self.connector.close().await;
     }
 }

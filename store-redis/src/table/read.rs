@@ -1,5 +1,6 @@
 //! Records, read.
 
+use bytes::Bytes;
 use redis::{Pipeline, Value};
 use store_core::Clock as _;
 use store_core::{
@@ -26,6 +27,29 @@ impl Tables {
             return Err(Error::lacks(Feature::History));
         }
         self.read_in(&self.table(ns), key).await
+    }
+
+    /// The value's own key has all there is to know: whether it is there, until when, and what it is.
+    pub(crate) async fn read_value(
+        &self,
+        ns: &Namespace,
+        key: Key<'_>,
+        o: ReadOptions,
+    ) -> Result<Option<Bytes>> {
+        if o.revision.is_some() {
+            return Err(Error::lacks(Feature::History));
+        }
+        let table = self.table(ns);
+        self.connector.get(&[&table.keys.tag, ":", key.as_str()]).await
+    }
+
+    pub(crate) async fn read_values(
+        &self,
+        ns: &Namespace,
+        keys: &[Key<'_>],
+    ) -> Vec<Result<Option<Bytes>>> {
+        let table = self.table(ns);
+        self.connector.get_many(&[&table.keys.tag, ":"], keys).await
     }
 
     pub(super) async fn read_in(&self, table: &Table, key: Key<'_>) -> Result<Option<Record>> {

@@ -56,8 +56,8 @@ impl Tables {
         o: WatchOptions,
     ) -> Result<EventStream> {
         let table = self.table(ns);
-        let begun = self.hub.begin(&table).await?;
-        let notes = self.hub.join(&table, begun.last).await;
+        let begun = self.hub(&table).begin(&table).await?;
+        let notes = self.hub(&table).join(&table, begun.last).await;
         let mut watcher = Watcher {
             tables: Arc::clone(self),
             table,
@@ -192,7 +192,7 @@ impl Watcher {
     async fn advance(&mut self) -> Result<()> {
         match &self.phase {
             Phase::Begin => {
-                self.last = self.tables.hub.begin(&self.table).await?.last;
+                self.last = self.tables.hub(&self.table).begin(&self.table).await?.last;
                 self.ahead.clear();
                 self.ready.push_back(Event::Resync);
                 self.phase = Phase::Snapshot(None);

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 
+use bytes::Bytes;
 use store_core::{
     Capability, Condition, Counter, DatabaseConfig, DatabaseStatus, Deleted, EventStream, Expiry,
     Key, ListOptions, Name, Namespace, Op, Page, Put, ReadOptions, Record, Remove, Result, Store,
@@ -73,10 +74,27 @@ pub trait Wrapper: Debug + Send + Sync + 'static {
         self.inner().close().await
     }
 
+    async fn read_value(
+        &self,
+        ns: &Namespace,
+        key: Key<'_>,
+        o: ReadOptions,
+    ) -> Result<Option<Bytes>> {
+        Ok(self.read(ns, key, o).await?.map(|record| record.bytes()))
+    }
+
     async fn read_many(&self, ns: &Namespace, keys: &[Key<'_>]) -> Vec<Result<Option<Record>>> {
         let mut answers = Vec::with_capacity(keys.len());
         for key in keys {
             answers.push(self.read(ns, *key, ReadOptions::default()).await);
+        }
+        answers
+    }
+
+    async fn read_values(&self, ns: &Namespace, keys: &[Key<'_>]) -> Vec<Result<Option<Bytes>>> {
+        let mut answers = Vec::with_capacity(keys.len());
+        for key in keys {
+            answers.push(self.read_value(ns, *key, ReadOptions::default()).await);
         }
         answers
     }
@@ -190,8 +208,21 @@ impl<W: Wrapper> Store for Broken<W> {
         self.0.close().await
     }
 
+    async fn read_value(
+        &self,
+        ns: &Namespace,
+        key: Key<'_>,
+        o: ReadOptions,
+    ) -> Result<Option<Bytes>> {
+        self.0.read_value(&self.0.place(ns), key, o).await
+    }
+
     async fn read_many(&self, ns: &Namespace, keys: &[Key<'_>]) -> Vec<Result<Option<Record>>> {
         self.0.read_many(&self.0.place(ns), keys).await
+    }
+
+    async fn read_values(&self, ns: &Namespace, keys: &[Key<'_>]) -> Vec<Result<Option<Bytes>>> {
+        self.0.read_values(&self.0.place(ns), keys).await
     }
 
     async fn write_many(&self, ns: &Namespace, puts: Vec<Put<'_>>) -> Vec<Result<Written>> {

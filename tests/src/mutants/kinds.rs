@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use store_core::{Capability, Feature, StoreAdmin};
 
-use super::{batches, claims, counters, databases, expiry, lists, reads, watches, writes};
+use super::{batches, claims, counters, databases, expiry, lists, reads, values, watches, writes};
 
 /// A way to be broken.
 #[derive(Clone, Copy, Debug)]
@@ -136,6 +136,35 @@ pub const MUTANTS: &[Mutant] = &[
         reads::EmptyOnFault::wrap,
         &["fault/reads-are-not-empty"],
     ),
+    mutant(
+        "reads values alone from before the last write",
+        values::Stale::wrap,
+        &["value/after-a-write"],
+    ),
+    mutant(
+        "has an empty value for no record",
+        values::EmptyForNone::wrap,
+        &["value/missing-is-none"],
+    ),
+    mutant("has no record for an empty value", values::NoneForEmpty::wrap, &["value/empty"]),
+    mutant("reads values alone that have expired", values::Expired::wrap, &["value/expired"]),
+    mutant(
+        "reads values alone in its one cache of all tables",
+        values::ForgetsTable::wrap,
+        &["value/own-table"],
+    ),
+    mutant(
+        "reads the present value for a past one",
+        values::IgnoresRevision::wrap,
+        &["value/at-revision"],
+    ),
+    mutant("reads values alone when closed", values::OpenForEver::wrap, &["close/reads"]),
+    mutant(
+        "has no value while the backend is away",
+        values::EmptyOnFault::wrap,
+        &["fault/reads-are-not-empty"],
+    ),
+    mutant("answers several values in its own order", values::SortsMany::wrap, &["value/many"]),
     mutant("answers a batch in its own order", reads::SortsBatches::wrap, &["batch/read-order"]),
     mutant(
         "drops expiry",

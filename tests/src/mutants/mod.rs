@@ -12,6 +12,7 @@ mod lists;
 mod reads;
 mod session;
 mod target;
+mod values;
 mod watches;
 mod writes;
 

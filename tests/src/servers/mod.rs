@@ -9,3 +9,5 @@ pub mod nats_proxy;
 pub mod proxy;
 #[cfg(feature = "suites")]
 pub mod redis;
+pub mod redis_cluster;
+pub mod redis_sentinel;

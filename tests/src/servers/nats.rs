@@ -1,7 +1,7 @@
 //! Real nats-servers with JetStream, each on a free loopback port with a store directory of its own.
 //!
-//! The binary is named by `STORE_TEST_NATS_SERVER`, else found on the path; other versions by `STORE_TEST_NATS_SERVER_2_10`,
-//! `_2_11` and `_2_12`.
+//! The binary is named by `STORE_TEST_NATS_SERVER`, else found on the path, else among the tools that the test command has fetched;
+//! other versions by `STORE_TEST_NATS_SERVER_2_10`, `_2_11` and `_2_12`.
 
 use std::fmt;
 use std::fs;
@@ -36,7 +36,7 @@ impl Version {
     pub fn binary(self) -> Option<PathBuf> {
         let named = |name: &str| std::env::var_os(name).map(PathBuf::from);
         match self {
-            Self::Newest => named("STORE_TEST_NATS_SERVER").or_else(on_path),
+            Self::Newest => named("STORE_TEST_NATS_SERVER").or_else(on_path).or_else(fetched),
             Self::V2_10 => named("STORE_TEST_NATS_SERVER_2_10"),
             Self::V2_11 => named("STORE_TEST_NATS_SERVER_2_11"),
             Self::V2_12 => named("STORE_TEST_NATS_SERVER_2_12"),
@@ -58,6 +58,21 @@ impl fmt::Display for Version {
 fn on_path() -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|dir| dir.join("nats-server")).find(|file| file.is_file())
+}
+
+/// The newest of those that the test command keeps in `target/tools/nats-<version>`.
+fn fetched() -> Option<PathBuf> {
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools");
+    let version = |entry: &fs::DirEntry| {
+        let name = entry.file_name().into_string().ok()?;
+        let numbers = name.strip_prefix("nats-")?.split('.').map(str::parse::<u32>);
+        numbers.collect::<Result<Vec<_>, _>>().ok()
+    };
+    let found = fs::read_dir(tools).ok()?.flatten().filter_map(|entry| {
+        let binary = entry.path().join("bin/nats-server");
+        binary.is_file().then_some((version(&entry)?, binary))
+    });
+    found.max().map(|(_, binary)| binary)
 }
 
 /// How a server is configured.
@@ -247,6 +262,17 @@ impl Server {
     /// Stops the process in its tracks: connections stay, nothing answers.
     pub fn pause(&self) {
         self.signal("STOP");
+        // On a busy machine it may answer once more before the signal has reached all its threads.
+        let stopped = |pid: u32| {
+            let state = Command::new("ps").args(["-o", "state=", "-p", &pid.to_string()]).output();
+            state.is_ok_and(|said| said.stdout.starts_with(b"T"))
+        };
+        if let Some(child) = &self.child {
+            let deadline = Instant::now() + Duration::from_secs(5);
+            while !stopped(child.id()) && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
     }
 
     /// Lets a paused process go on.

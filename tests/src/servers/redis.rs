@@ -5,7 +5,7 @@
 use std::fmt;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -20,7 +20,10 @@ pub struct Server {
     child: Option<Child>,
     dir: PathBuf,
     port: u16,
+    binary: PathBuf,
     options: Vec<String>,
+    /// A Sentinel's settings, which it keeps in a file.
+    settings: Option<String>,
 }
 
 impl Server {
@@ -37,6 +40,34 @@ impl Server {
     /// # Panics
     /// As [`start`](Self::start).
     pub fn with(options: &[&str]) -> Self {
+        Self::begin(binary(), u16::MAX, options, None)
+    }
+
+    /// A server of another kind or version than the others.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub fn of(binary: PathBuf, options: &[&str]) -> Self {
+        Self::begin(binary, u16::MAX, options, None)
+    }
+
+    /// A server on a port below this one. The members of a cluster talk to each other 10000 above their port.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub fn below(binary: PathBuf, port: u16, options: &[&str]) -> Self {
+        Self::begin(binary, port, options, None)
+    }
+
+    /// A Sentinel with these settings.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub fn sentinel(settings: &str) -> Self {
+        Self::begin(binary(), u16::MAX, &[], Some(settings.to_owned()))
+    }
+
+    fn begin(binary: PathBuf, below: u16, options: &[&str], settings: Option<String>) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let n = NEXT.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("store-redis-{}-{n}", std::process::id()));
@@ -47,8 +78,10 @@ impl Server {
             let mut server = Self {
                 child: None,
                 dir: dir.clone(),
-                port: free_port(),
+                port: free_port(below),
+                binary: binary.clone(),
                 options: Vec::clone(&options),
+                settings: settings.clone(),
             };
             if server.spawn() {
                 return server;
@@ -127,8 +160,14 @@ impl Server {
             let length = part.len();
             request.extend(["$", &length.to_string(), "\r\n", part, "\r\n"]);
         }
-        request.push_str("*1\r\n$4\r\nQUIT\r\n");
+        if self.settings.is_none() {
+            request.push_str("*1\r\n$4\r\nQUIT\r\n");
+        }
         stream.write_all(request.as_bytes())?;
+        if self.settings.is_some() {
+            // A Sentinel knows no QUIT, and answers are short.
+            stream.shutdown(Shutdown::Write)?;
+        }
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
         let answer = String::from_utf8_lossy(&answer).into_owned();
@@ -159,19 +198,27 @@ impl Server {
     }
 
     fn spawn(&mut self) -> bool {
-        let binary = binary();
+        let binary = self.binary.clone();
         let log =
             fs::OpenOptions::new().create(true).append(true).open(self.dir.join("log")).unwrap();
         let port = self.port.to_string();
-        let child = Command::new(&binary)
-            .args(["--port", &port, "--bind", "127.0.0.1", "--dir"])
-            .arg(&self.dir)
-            .args(["--save", "", "--daemonize", "no"])
-            .args(&self.options)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn();
+        let mut command = Command::new(&binary);
+        if let Some(settings) = &self.settings {
+            // A Sentinel writes what it learns into its file: one that begins again must not lose it.
+            let file = self.dir.join("sentinel.conf");
+            if !file.exists() {
+                fs::write(&file, format!("port {port}\nbind 127.0.0.1\n{settings}")).unwrap();
+            }
+            command.arg(file).arg("--sentinel");
+        } else {
+            command
+                .args(["--port", &port, "--bind", "127.0.0.1", "--dir"])
+                .arg(&self.dir)
+                .args(["--save", "", "--daemonize", "no"])
+                .args(&self.options);
+        }
+        let child =
+            command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn();
         let child = child.unwrap_or_else(|error| {
             panic!(
                 "{} cannot be started ({error}): install redis-server, or set STORE_TEST_REDIS_SERVER to a binary",
@@ -187,8 +234,11 @@ impl Server {
                 return false;
             }
             // Whether it is ours that answers: another process may have the port.
-            let answer = self.try_command(&["INFO", "server"]).unwrap_or_default();
-            if answer.contains(&format!("process_id:{id}\r")) || answer.starts_with("-NOAUTH") {
+            let answer = self.try_command(&["INFO"]).unwrap_or_default();
+            let is_ours = answer.contains(&format!("process_id:{id}\r"));
+            // With what it saved, if it saved anything.
+            let is_ready = is_ours && !answer.contains("loading:1");
+            if is_ready || answer.starts_with("-NOAUTH") {
                 return true;
             }
             thread::sleep(Duration::from_millis(10));
@@ -244,10 +294,22 @@ impl Monitor {
     }
 }
 
-fn binary() -> PathBuf {
+/// The server that tests run: what `STORE_TEST_REDIS_SERVER` names, else the one on the path.
+pub fn binary() -> PathBuf {
     std::env::var_os("STORE_TEST_REDIS_SERVER").map_or_else(|| "redis-server".into(), PathBuf::from)
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+fn free_port(below: u16) -> u16 {
+    let any = || TcpListener::bind("127.0.0.1:0").unwrap();
+    // Those that are too high are held meanwhile, so that others come.
+    let mut held = Vec::new();
+    loop {
+        let listener = any();
+        let port = listener.local_addr().unwrap().port();
+        if port < below {
+            return port;
+        }
+        held.push(listener);
+        assert!(held.len() < 10_000, "no port below {below} is free");
+    }
 }

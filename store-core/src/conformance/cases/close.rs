@@ -7,7 +7,11 @@ pub(super) fn cases() -> Vec<Case> {
         case("close/reads", "a closed store refuses to read").run(|cx| async move {
             let t = closed(&cx).await?;
             shut(t.read("k").await, "read")?;
+            shut(t.value("k").await, "value")?;
             shut(t.exists("k").await, "exists")?;
+            for one in t.values(&["k", "l"]).await {
+                shut(one, "values")?;
+            }
             for one in t.read_many(&["k", "l"]).await {
                 shut(one, "read_many")?;
             }

@@ -38,6 +38,7 @@ pub(super) fn cases() -> Vec<Case> {
                 let t = cx.table()?;
                 let told = [
                     (t.read("").await.map(drop), Operation::Read),
+                    (t.value("").await.map(drop), Operation::Read),
                     (t.exists("").await.map(drop), Operation::Exists),
                     (t.delete("").await.map(drop), Operation::Delete),
                     (t.increment("", 1).await.map(drop), Operation::Increment),

@@ -128,8 +128,9 @@ pub(super) fn cases() -> Vec<Case> {
                 faults.cut().await;
                 let asked = ["k"];
                 let admin = cx.admin();
-                let (read, exists, many, list, scan, tables) = futures_util::join!(
+                let (read, value, exists, many, list, scan, tables) = futures_util::join!(
                     t.read("k").into_future(),
+                    t.value("k"),
                     t.exists("k"),
                     t.read_many(&asked),
                     cx.list(&t).into_future(),
@@ -138,6 +139,7 @@ pub(super) fn cases() -> Vec<Case> {
                 );
                 faults.heal().await;
                 lost(read.map(drop), "read")?;
+                lost(value.map(drop), "value")?;
                 lost(exists.map(drop), "exists")?;
                 lost(
                     many.into_iter()

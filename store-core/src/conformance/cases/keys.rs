@@ -185,6 +185,7 @@ pub(super) fn cases() -> Vec<Case> {
             |cx| async move {
                 let (t, key) = (cx.table()?, "k".repeat(MAX_KEY_LEN + 1));
                 refused(t.read(&key).await, ErrorKind::TooLarge, "read")?;
+                refused(t.value(&key).await, ErrorKind::TooLarge, "value")?;
                 refused(t.exists(&key).await, ErrorKind::TooLarge, "exists")?;
                 refused(t.write(&key, "v").await, ErrorKind::TooLarge, "write")?;
                 refused(t.delete(&key).await, ErrorKind::TooLarge, "delete")?;
@@ -201,6 +202,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("keys/empty-everywhere", "each verb refuses an empty key").run(|cx| async move {
             let t = cx.table()?;
             invalid(t.read("").await, "read")?;
+            invalid(t.value("").await, "value")?;
             invalid(t.exists("").await, "exists")?;
             invalid(t.write("", "v").await, "write")?;
             invalid(t.delete("").await, "delete")?;

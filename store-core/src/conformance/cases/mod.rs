@@ -34,6 +34,7 @@ mod scan;
 mod scan_u64;
 mod set_expiry;
 mod shared;
+mod value;
 mod watch;
 mod write;
 
@@ -45,6 +46,7 @@ pub(super) fn all() -> Vec<Case> {
         keys::cases(),
         names::cases(),
         read::cases(),
+        value::cases(),
         write::cases(),
         condition::cases(),
         revision::cases(),

@@ -70,6 +70,7 @@ pub(super) fn cases() -> Vec<Case> {
                 Ok(vec![
                     t.history("k").await.map(drop),
                     t.read("k").at_revision(Revision::from_parts(1, 1)).await.map(drop),
+                    t.value("k").at_revision(Revision::from_parts(1, 1)).await.map(drop),
                 ])
             })
         }),

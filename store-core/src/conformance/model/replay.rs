@@ -347,6 +347,8 @@ impl Run<'_> {
 
     async fn compare(&self, key: &str) -> Check {
         let record = self.t.read(key).await?;
+        let alone = self.t.value(key).await?.map(|value| text(&value));
+        ensure_eq!(alone, record.as_ref().map(|r| text(r.value())), "the value of {key:?} alone");
         ensure_eq!(self.t.exists(key).await?, record.is_some(), "whether {key:?} exists");
         self.compare_record(key, record.as_ref())
     }

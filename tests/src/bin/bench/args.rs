@@ -28,6 +28,17 @@ pub(crate) enum Command {
     Serve {
         role: String,
     },
+    /// Internal: this process is one of several that increment the same counter.
+    Increments(Increments),
+}
+
+/// What a child process that increments is to do.
+pub(crate) struct Increments {
+    pub(crate) url: String,
+    /// `ours` or the peer.
+    pub(crate) side: String,
+    pub(crate) tasks: usize,
+    pub(crate) millis: u64,
 }
 
 /// How to run a suite.
@@ -65,6 +76,14 @@ pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<Command> {
                 });
             }
             "serve" if suite.is_none() => return Ok(Command::Serve { role: value("serve")? }),
+            "increments" if suite.is_none() => {
+                return Ok(Command::Increments(Increments {
+                    url: value("increments")?,
+                    side: value("increments")?,
+                    tasks: value("increments")?.parse()?,
+                    millis: value("increments")?.parse()?,
+                }));
+            }
             flag if flag.starts_with('-') => {
                 return Err(format!("no option {flag}\n\n{USAGE}").into());
             }

@@ -7,9 +7,11 @@
 mod args;
 mod measure;
 mod memory;
+mod nats;
 mod plot;
 #[cfg_attr(not(feature = "provider"), path = "provider/absent.rs")]
 mod provider;
+mod redis;
 mod report;
 
 use std::error::Error;
@@ -42,6 +44,16 @@ const SUITES: &[Suite] = &[
         about: "the provider through wRPC on NATS, and inside wasmtime; needs `--features provider`",
         run: provider::run,
     },
+    Suite {
+        name: "redis",
+        about: "the Redis driver against the bare client and OpenDAL, on a redis-server of its own",
+        run: redis::run,
+    },
+    Suite {
+        name: "nats",
+        about: "the NATS driver against async-nats and raw requests, on a nats-server that it starts",
+        run: nats::run,
+    },
 ];
 
 fn main() -> ExitCode {
@@ -67,6 +79,7 @@ fn run() -> Result<()> {
             writeln!(out, "{}", memory::footprint::measure(&structure, key_len)?)?;
         }
         Command::Serve { role } => provider::serve(&role)?,
+        Command::Increments(work) => nats::counters::child(&work)?,
         Command::Run { suite, args } => {
             let Some(suite) = SUITES.iter().find(|known| known.name == suite) else {
                 let known: Vec<_> = SUITES.iter().map(|suite| suite.name).collect();

@@ -84,6 +84,41 @@ pub(crate) trait Work<C>: Copy + Send + 'static {
     fn run(self, on: Arc<C>, lane: Lane) -> impl Future<Output = Result<Done>> + Send;
 }
 
+/// One side of a case: a step that is done again and again.
+pub(crate) struct Side<F>(pub(crate) F);
+
+/// Which step this is.
+#[derive(Clone, Copy)]
+pub(crate) struct Step {
+    pub(crate) task: usize,
+    pub(crate) tasks: usize,
+    pub(crate) round: usize,
+    /// How many this task did before in this slice.
+    pub(crate) done: usize,
+}
+
+/// Repeats the steps of a side, which say how many operations each of them was.
+#[derive(Clone, Copy)]
+pub(crate) struct Repeat;
+
+impl<F, Fut> Work<Side<F>> for Repeat
+where
+    F: Fn(Step) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<usize>> + Send,
+{
+    async fn run(self, on: Arc<Side<F>>, lane: Lane) -> Result<Done> {
+        let mut step = Step { task: lane.task, tasks: lane.tasks, round: lane.round, done: 0 };
+        let mut lap = lane.start().await;
+        loop {
+            let operations = (on.0)(step).await?;
+            step.done += 1;
+            if !lap.more(operations).await {
+                return Ok(lap.done());
+            }
+        }
+    }
+}
+
 /// How often and how long.
 #[derive(Clone, Copy)]
 pub(crate) struct Effort {

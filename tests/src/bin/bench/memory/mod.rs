@@ -2,7 +2,7 @@
 
 mod contestant;
 pub(crate) mod footprint;
-mod keys;
+pub(crate) mod keys;
 mod ours;
 mod peers;
 mod work;
