@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ struct Inner {
     place: Place,
     /// Counters that were not negative when they were last incremented here, so that they need not be looked at again.
     counters: Mutex<HashSet<String>>,
+    /// The bytes of the largest record that a batch read; 0 before there was one.
+    largest: AtomicUsize,
 }
 
 /// Options of [`Bucket::set_with`].
@@ -49,17 +52,18 @@ impl SetOptions {
 
 /// How many counters a bucket remembers.
 const COUNTERS: usize = 1024;
-/// Keys that are read at first: what an answer holds is counted in between, so that too much of it never fills the memory.
-const FIRST_READ: usize = 128;
-/// The most keys that are read at a time, where their values allow it.
-const MOST_READ: usize = 8192;
-/// About as many bytes are read at a time, going by the largest value so far.
+/// Keys that are read at a time where nothing is known of their values: what an answer holds is counted in between, so that too much
+/// of it never fills the memory.
+const FEW: usize = 128;
+/// The most keys that are read at a time.
+const MANY: usize = 1024;
+/// About as many bytes are read at a time, going by the largest value that a batch of this bucket had so far.
 const READ_BYTES: usize = 16 << 20;
 
 impl Bucket {
     pub(crate) fn new(identifier: &str, table: Table, place: Place) -> Self {
-        let counters = Mutex::default();
-        Self(Arc::new(Inner { identifier: identifier.to_owned(), table, place, counters }))
+        let (counters, largest) = (Mutex::default(), AtomicUsize::new(0));
+        Self(Arc::new(Inner { identifier: identifier.to_owned(), table, place, counters, largest }))
     }
 
     /// What it was opened as.
@@ -189,21 +193,21 @@ impl Bucket {
     pub async fn get_many(&self, keys: &[String]) -> Result<Vec<Option<Bytes>>> {
         let keys = self.keys(keys)?;
         let mut values = Vec::with_capacity(keys.len());
-        let (mut rest, mut size) = (&keys[..], FIRST_READ);
-        let (mut sum, mut largest) = (0, 1);
+        let (mut rest, mut sum) = (&keys[..], 0);
         while !rest.is_empty() {
+            let largest = self.0.largest.load(Ordering::Relaxed);
+            let size = READ_BYTES.checked_div(largest).map_or(FEW, |size| size.clamp(FEW, MANY));
             let (now, later) = rest.split_at(size.min(rest.len()));
             for record in self.0.table.read_many(now).await {
                 let record = record.map_err(|e| self.fail(e))?;
                 if let Some(record) = &record {
                     let len = record.key().len() + record.value().len();
+                    self.0.largest.fetch_max(len, Ordering::Relaxed);
                     self.0.place.limits.result(&mut sum, len)?;
-                    largest = largest.max(len);
                 }
                 values.push(record.map(|record| record.bytes()));
             }
             rest = later;
-            size = (READ_BYTES / largest).clamp(FIRST_READ, MOST_READ);
         }
         Ok(values)
     }
