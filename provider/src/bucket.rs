@@ -123,7 +123,11 @@ impl Bucket {
     /// # Errors
     /// For a key that is none, and those of the backend, as for every method.
     pub async fn get(&self, key: &str) -> Result<Option<Bytes>> {
-        Ok(self.record(&self.key(key)?).await?.map(|record| record.bytes()))
+        let value = self.0.table.value(&*self.key(key)?).await.map_err(|e| self.fail(e))?;
+        if let Some(value) = &value {
+            self.0.place.limits.result(&mut 0, value.len())?;
+        }
+        Ok(value)
     }
 
     pub(crate) async fn record(&self, key: &str) -> Result<Option<Record>> {
@@ -198,14 +202,14 @@ impl Bucket {
             let largest = self.0.largest.load(Ordering::Relaxed);
             let size = READ_BYTES.checked_div(largest).map_or(FEW, |size| size.clamp(FEW, MANY));
             let (now, later) = rest.split_at(size.min(rest.len()));
-            for record in self.0.table.read_many(now).await {
-                let record = record.map_err(|e| self.fail(e))?;
-                if let Some(record) = &record {
-                    let len = record.key().len() + record.value().len();
+            for (key, value) in now.iter().zip(self.0.table.values(now).await) {
+                let value = value.map_err(|e| self.fail(e))?;
+                if let Some(value) = &value {
+                    let len = key.len() + value.len();
                     self.0.largest.fetch_max(len, Ordering::Relaxed);
                     self.0.place.limits.result(&mut sum, len)?;
                 }
-                values.push(record.map(|record| record.bytes()));
+                values.push(value);
             }
             rest = later;
         }
@@ -275,8 +279,8 @@ impl Bucket {
             )
         };
         if !self.counters().contains(key) {
-            let present = self.record(&self.key(key)?).await?;
-            if present.is_some_and(|record| record.value().starts_with(b"-")) {
+            let present = self.get(key).await?;
+            if present.is_some_and(|value| value.starts_with(b"-")) {
                 return Err(negative());
             }
         }
