@@ -14,9 +14,12 @@
 //! | `keys`, `layout`, `envelope` | how a record is written |
 //! | `settings`, `server` | what a bucket is like, and what a server can do |
 //! | `shared`, `table` | buckets as they are known, and one call on one of them |
+//! | `names` | the names of large tables, for the next page |
+//! | `together` | concurrent reads leave in one request |
 //! | `acked` | reading back one's own writes from copies that are behind |
 //! | `write`, `reaper` | writes, deletes and ends that survive a crash |
 //! | `bucket` | what a key-value client can do beyond the contract |
+//! | `import` | bulk loads |
 //! | `counter`, `many`, `list`, `watch`, `admin` | the calls that are more than one message |
 
 mod acked;
@@ -27,16 +30,19 @@ mod builder;
 mod counter;
 mod driver;
 mod envelope;
+mod import;
 mod keys;
 mod layout;
 mod list;
 mod many;
+mod names;
 mod reaper;
 mod server;
 mod settings;
 mod shared;
 mod store;
 mod table;
+mod together;
 mod watch;
 mod wire;
 mod write;
@@ -44,6 +50,7 @@ mod write;
 pub use bucket::{Bucket, Entry, Operation};
 pub use builder::{Builder, Credentials};
 pub use driver::driver;
+pub use import::Imported;
 pub use layout::Layout;
 pub use store::Nats;
 

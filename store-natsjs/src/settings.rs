@@ -47,6 +47,7 @@ pub(crate) const DRIVER_SETTINGS: &[(&str, &str, &str)] = &[
 
 /// What is remembered of a bucket's stream.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the stream's")]
 pub(crate) struct Known {
     /// The layout it is opened with.
     pub(crate) layout: Layout,
@@ -64,6 +65,8 @@ pub(crate) struct Known {
     /// Records may be given to the server to remove.
     pub(crate) ttl: bool,
     pub(crate) atomic: bool,
+    /// Bulk loads are taken in batches.
+    pub(crate) batched: bool,
     pub(crate) direct: bool,
 }
 
@@ -99,6 +102,7 @@ impl Known {
             max_value: limit.unwrap_or(usize::MAX).min(max_value(wanted, payload, server)),
             ttl: native && history == 1 && switch("allow_msg_ttl"),
             atomic: switch("allow_atomic") && server.has_batches(),
+            batched: switch("allow_batched") && server.has_fast_ingest(),
             direct: switch("allow_direct"),
             config,
         })
@@ -239,7 +243,7 @@ pub(crate) fn stream_config(
     apply(&mut stream, layout, config, server)?;
     if stream.get("mirror").is_some_and(|mirror| !mirror.is_null()) {
         // A mirror has no subjects of its own, and no first sequence.
-        for field in ["subjects", "first_seq", "allow_atomic", "allow_msg_ttl"] {
+        for field in ["subjects", "first_seq", "allow_atomic", "allow_batched", "allow_msg_ttl"] {
             if let Some(object) = stream.as_object_mut() {
                 object.remove(field);
             }
@@ -295,6 +299,9 @@ pub(crate) fn apply(
         }
         if server.has_batches() {
             set("allow_atomic", true.into());
+        }
+        if server.has_fast_ingest() {
+            set("allow_batched", true.into());
         }
     } else {
         let nanos = ttl.map_or(0, |ttl| u64::try_from(ttl.as_nanos()).unwrap_or(u64::MAX));
