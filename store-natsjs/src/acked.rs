@@ -83,6 +83,19 @@ impl Acked {
         }
     }
 
+    /// The highest sequence of a write.
+    pub(crate) fn newest(&self) -> u64 {
+        self.max.load(Ordering::Acquire)
+    }
+
+    /// Many records were written up to this sequence, and nobody knows which by which: for a while the leader is asked.
+    pub(crate) fn note_many(&self, sequence: u64) {
+        let mut all = self.generations.lock();
+        let now = Instant::now();
+        *all = Generations { turned: Some(now), dropped: Some(now), ..Generations::default() };
+        self.max.fetch_max(sequence, Ordering::AcqRel);
+    }
+
     /// The highest sequence of a write within the last while; 0 when there was none.
     pub(crate) fn recent(&self) -> u64 {
         let all = self.generations.lock();

@@ -69,6 +69,14 @@ pub(crate) fn decode(tokens: &str) -> Option<(String, String)> {
     sound.then_some((table_name, key))
 }
 
+/// The key of tokens in a table where nothing is escaped: most are so, and listings have many.
+pub(crate) fn ordinary<'a>(table: &str, tokens: &'a str) -> Option<&'a str> {
+    let key = tokens.strip_prefix(table)?.strip_prefix('.')?;
+    let plain = |text: &str| !text.is_empty() && text.bytes().all(is_plain);
+    let sound = plain(table) && !table.starts_with(RESERVED) && key.split('.').all(plain);
+    sound.then_some(key)
+}
+
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'/')
 }
@@ -175,6 +183,9 @@ mod tests {
             prop_assert!(tokens.bytes().all(|b| is_plain(b) || b == b'.' || b == b'='));
             prop_assert!(tokens.split('.').all(|token| !token.is_empty()));
             prop_assert!(!tokens.starts_with(RESERVED));
+            if let Some(ordinary) = ordinary(&table, &tokens) {
+                prop_assert_eq!(ordinary, &key);
+            }
             prop_assert_eq!(decode(&tokens), Some((table, key)));
         }
 
@@ -196,6 +207,9 @@ mod tests {
 
         #[test]
         fn garbage_does_no_harm(tokens in "[=.A-F0-9a\u{e9}]{0,16}") {
+            if let Some(key) = ordinary("a", &tokens) {
+                prop_assert_eq!(decode(&tokens), Some(("a".to_owned(), key.to_owned())));
+            }
             if let Some((table, key)) = decode(&tokens) {
                 prop_assert_eq!(encode(&table, &key), tokens);
             }

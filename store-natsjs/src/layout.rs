@@ -110,7 +110,9 @@ impl Layout {
     /// The key that these tokens may stand for in a table, as far as can be told without a body.
     pub(crate) fn key_of(self, table: &str, tokens: &str) -> Option<String> {
         match self {
-            Self::Native => keys::decode(tokens).filter(|(t, _)| t == table).map(|(_, key)| key),
+            Self::Native => keys::ordinary(table, tokens)
+                .map(str::to_owned)
+                .or_else(|| keys::decode(tokens).filter(|(t, _)| t == table).map(|(_, key)| key)),
             Self::Plain => Some(tokens.to_owned()),
             Self::GoMicro => part(table, tokens).map(str::to_owned),
             Self::GoMicroBase32 => {

@@ -14,10 +14,13 @@
 //! | `keys`, `layout`, `envelope` | how a record is written |
 //! | `settings`, `server`, `temporary` | what a bucket is like, what a server can do, and where it keeps its data |
 //! | `shared`, `table` | buckets as they are known, and one call on one of them |
+//! | `names` | the names of large tables, for the next page |
+//! | `together` | concurrent reads leave in one request |
 //! | `acked` | reading back one's own writes from copies that are behind |
 //! | `resume` | whether a watch can go on after a revision |
 //! | `write`, `reaper` | writes, deletes and ends that survive a crash |
 //! | `bucket` | what a key-value client can do beyond the contract |
+//! | `import` | bulk loads |
 //! | `counter`, `many`, `list`, `watch`, `admin` | the calls that are more than one message |
 
 mod acked;
@@ -30,10 +33,12 @@ mod driver;
 mod envelope;
 #[doc(hidden)]
 pub mod fuzz;
+mod import;
 mod keys;
 mod layout;
 mod list;
 mod many;
+mod names;
 mod reaper;
 mod resume;
 mod server;
@@ -42,6 +47,7 @@ mod shared;
 mod store;
 mod table;
 mod temporary;
+mod together;
 mod watch;
 mod wire;
 mod write;
@@ -52,6 +58,7 @@ pub use bucket::{
 };
 pub use builder::{Builder, Credentials};
 pub use driver::driver;
+pub use import::Imported;
 pub use layout::Layout;
 pub use store::Nats;
 

@@ -1,7 +1,9 @@
 //! Listings: the server filters a table and its dotted prefixes; the rest is filtered here.
 //!
-//! A small table comes by one request, with values. A larger one in byte order comes as names by an ordered consumer, and the
-//! values of one page by batch reads. In any order, pages come from a sequence on.
+//! A small table comes by one request, with values. A larger one in byte order comes as names by an ordered consumer, which are
+//! kept for the next page, and the values of one page by batch reads. In any order, pages come from a sequence on.
+
+use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _};
 use serde_json::{Value as Json, json};
@@ -11,14 +13,16 @@ use store_core::{
 
 use crate::layout::{Layout, Opened};
 use crate::many::WINDOW;
+use crate::names::{self, Part, Topic, Wanted};
 use crate::reaper::Reaper;
 use crate::table::{Fail, Table, Via};
 use crate::wire::fault::Fault;
-use crate::wire::feed::{Begin, Feed, Heard, Topic};
-use crate::wire::stored::Stored;
+use crate::wire::feed::{self, Begin, Feed, Heard};
+use crate::wire::stored::{Stored, nanos};
 
-/// Cursors of byte order hold a key, others a sequence.
+/// Cursors of byte order hold a key, or before it what the names were as of; others a sequence.
 const BY_KEY: u8 = b'k';
+const BY_NAME: u8 = b'n';
 const BY_SEQUENCE: u8 = b's';
 /// The most messages of one batch read.
 const BATCH: usize = 10_000;
@@ -27,11 +31,46 @@ const FIRST_NAMES: usize = 256;
 /// The bytes that a listing of names may bring along before it turns to headers only.
 const STRAY_BYTES: usize = 256 * 1024;
 
+/// Where a stream's information says up to which sequence deletions were removed.
+const COMPACTED: &str = "/config/metadata/store-compacted";
+/// A page at least so large has bodies with its names, where the whole table is hardly larger.
+const LARGE: usize = 8192;
+
 /// The newest messages of some subjects.
 struct Gathered {
     messages: Vec<Stored>,
     /// Whether they have their bodies.
     bodies: bool,
+    /// The stream's sequence that they show, where it is known.
+    as_of: Option<u64>,
+}
+
+/// Where a page in byte order begins.
+#[derive(Default)]
+struct After {
+    key: Option<String>,
+    /// The bucket and the sequence that its first page showed.
+    shown: Option<(u64, u64)>,
+}
+
+impl After {
+    fn open(cursor: Option<&Cursor>, ns: &Namespace) -> Result<Self> {
+        let Some(cursor) = cursor else { return Ok(Self::default()) };
+        let Ok(bytes) = cursor.open(ns, BY_NAME) else {
+            return Ok(Self { key: Some(cursor.open_key(ns, BY_KEY)?), shown: None });
+        };
+        let bad = || Error::invalid("not a cursor of this store");
+        let (created, rest) = bytes.split_first_chunk::<8>().ok_or_else(bad)?;
+        let (as_of, key) = rest.split_first_chunk::<8>().ok_or_else(bad)?;
+        let shown = Some((u64::from_be_bytes(*created), u64::from_be_bytes(*as_of)));
+        let key = String::from_utf8(key.to_vec()).map_err(|_| bad())?;
+        Ok(Self { key: Some(key), shown })
+    }
+
+    fn cursor(ns: &Namespace, created: u64, as_of: u64, key: &str) -> Cursor {
+        let bytes = [&created.to_be_bytes()[..], &as_of.to_be_bytes(), key.as_bytes()].concat();
+        Cursor::new(ns, BY_NAME, &bytes)
+    }
 }
 
 /// One line of a listing.
@@ -74,10 +113,7 @@ impl Table {
         bodies: bool,
     ) -> Result<Page<(String, Stored)>, Fail> {
         if o.order != Order::Any {
-            let after = match &o.cursor {
-                Some(cursor) => Some(cursor.open_key(ns, BY_KEY)?),
-                None => None,
-            };
+            let after = After::open(o.cursor.as_ref(), ns)?;
             if o.limit == 0 {
                 return Ok(Page::default());
             }
@@ -107,21 +143,47 @@ impl Table {
         &self,
         ns: &Namespace,
         o: &ListOptions,
-        after: Option<String>,
+        after: After,
         bodies: bool,
     ) -> Result<Page<(String, Stored)>, Fail> {
-        let gathered = self.gather(&self.filter(&o.prefix), bodies, Via::of(o.consistency)).await?;
+        let topic = Topic {
+            table: Arc::clone(&self.name),
+            filter: self.filter(&o.prefix),
+            created: self.known.created,
+        };
+        let passes = |key: &str| passes(o, key);
+        let (key, prefix) = (after.key.as_deref(), &*o.prefix);
+        let wanted = Wanted { after: key, prefix, passes: &passes, limit: o.limit };
+        // The strong way asks the leader for everything, and an offset counts records, not names.
+        let keeps = !self.layout().names_need_bodies()
+            && Via::of(o.consistency) != Via::Leader
+            && (o.offset == 0 || o.cursor.is_some());
+        if keeps && let Some(part) = self.kept(&topic, &after, &wanted).await? {
+            return self.page_of(ns, part, bodies).await;
+        }
+        let via = Via::of(o.consistency);
+        let gathered = self.gather(&topic.filter, bodies, via, o.limit).await?;
         let mut entries: Vec<(String, Entry)> = Vec::with_capacity(gathered.messages.len());
         for stored in gathered.messages {
-            if let Some((key, entry)) = self.entry(stored, gathered.bodies)
-                && passes(o, &key)
-                && after.as_deref().is_none_or(|after| &*key > after)
-            {
-                entries.push((key, entry));
-            }
+            entries.extend(self.entry(stored));
         }
         entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        let skip = if after.is_some() { 0 } else { o.offset };
+        let faultless = entries.iter().all(|(_, entry)| matches!(entry, Entry::Stored(_)));
+        if let (true, true, false, Some(as_of)) =
+            (keeps, faultless, gathered.bodies, gathered.as_of)
+        {
+            let base = entries.into_iter().filter_map(|(key, entry)| match entry {
+                Entry::Stored(stored) => {
+                    Some(names::Name { key: key.into(), expires: self.expires(&stored) })
+                }
+                Entry::Fault(_) => None,
+            });
+            let acked = || self.bucket.acked.newest();
+            let part = self.bucket.names.keep(topic, base.collect(), as_of, acked, &wanted);
+            return self.page_of(ns, part, bodies).await;
+        }
+        entries.retain(|(key, _)| passes(key) && after.key.as_ref().is_none_or(|at| key > at));
+        let skip = if after.key.is_some() { 0 } else { o.offset };
         let more = entries.len() > skip.saturating_add(o.limit);
         let mut page = Page::default();
         let (mut keys, mut last) = (Vec::new(), None);
@@ -133,20 +195,119 @@ impl Table {
             }
         }
         page.next = last.filter(|_| more).map(|last| Cursor::new(ns, BY_KEY, last.as_bytes()));
-        page.items = if bodies && !gathered.bodies { self.with_bodies(keys).await? } else { keys };
+        page.items = if bodies && !gathered.bodies {
+            self.with_bodies(keys.into_iter().map(|(key, _)| key).collect()).await?
+        } else {
+            keys
+        };
         Ok(page)
     }
 
-    /// Reads the records of one page; what is gone by now is left out.
-    async fn with_bodies(
+    /// A part of the names that are kept, if they are fresh enough for this page: for a first page they are brought up to date.
+    async fn kept(
         &self,
-        names: Vec<(String, Stored)>,
-    ) -> Result<Vec<(String, Stored)>, Fail> {
-        let subjects: Vec<String> =
-            names.iter().map(|(_, stored)| stored.subject.to_string()).collect();
-        let mut items = Vec::with_capacity(names.len());
+        topic: &Topic,
+        after: &After,
+        wanted: &Wanted<'_>,
+    ) -> Result<Option<Part>, Fail> {
+        let names = &self.bucket.names;
+        if let Some((created, as_of)) = after.shown
+            && created == topic.created
+            && let Some(part) = names.part(topic, as_of, wanted)
+        {
+            return Ok(Some(part));
+        }
+        // A copy that is behind does not know what is missing.
+        let Some(shows) = names.shows(topic).filter(|_| self.known.replicas == 1) else {
+            return Ok(None);
+        };
+        if !self.known.direct || !self.shared.server()?.has_multi() {
+            return Ok(None);
+        }
+        let js = &self.shared.js;
+        let info = js.stream_info(&self.bucket.stream, &Json::Null, self.deadline).await;
+        let info = info.map_err(|fault| Fail::Error(fault.into_error(false)))?;
+        let Some(info) = info else {
+            self.bucket.learn(None);
+            return Err(Fail::Gone);
+        };
+        let number = |path: &str| info.pointer(path).and_then(Json::as_u64).unwrap_or(0);
+        let (first, last) = (number("/state/first_seq"), number("/state/last_seq"));
+        let created = info.get("created").and_then(Json::as_str).and_then(nanos);
+        let compacted = info.pointer(COMPACTED).and_then(Json::as_str);
+        let compacted = compacted.and_then(|text| text.parse().ok()).unwrap_or(0);
+        // Another stream, one that lost its end, one that was purged, or one whose deletions since then were removed.
+        if created != Some(topic.created) || last < shows || first > shows || compacted > shows {
+            names.clear();
+            return Ok(None);
+        }
+        let body = json!({
+            "batch": BATCH, "seq": shows + 1, "next_by_subj": topic.filter,
+        });
+        let Ok(batch) = js.batch(&self.bucket.stream, &body, self.deadline).await else {
+            return Ok(None);
+        };
+        // So much has changed that all of it is read as fast.
+        if batch.pending > 0 || batch.too_many {
+            return Ok(None);
+        }
+        let mut changes = Vec::with_capacity(batch.messages.len());
+        for stored in batch.messages {
+            let tokens = self.bucket.tokens(&stored.subject);
+            let Some(key) = self.layout().key_of(&self.name, tokens) else { return Ok(None) };
+            let key: Box<str> = key.into();
+            let name = self
+                .is_live(&stored)
+                .then(|| names::Name { key: key.clone(), expires: self.expires(&stored) });
+            if name.is_none() {
+                self.meet(&stored);
+            }
+            changes.push((key, (stored.sequence, name)));
+        }
+        names.catch_up(topic, last, changes);
+        Ok(names.part(topic, last, wanted))
+    }
+
+    /// The page of some names.
+    async fn page_of(
+        &self,
+        ns: &Namespace,
+        part: Part,
+        bodies: bool,
+    ) -> Result<Page<(String, Stored)>, Fail> {
+        let last = part.names.last().filter(|_| part.more);
+        let next = last.map(|last| After::cursor(ns, self.known.created, part.as_of, &last.key));
+        let now = self.shared.now();
+        let is_due = |name: &names::Name| name.expires.is_some_and(|at| at <= now);
+        let mut items = Vec::with_capacity(part.names.len());
+        if bodies {
+            let keys = part.names.into_iter().map(|name| name.key.into()).collect();
+            items = self.with_bodies(keys).await?;
+        } else {
+            // Somebody may have given a record more time than it had when its name was read.
+            let due = part.names.iter().filter(|name| is_due(name));
+            let due = self.with_bodies(due.map(|name| name.key.to_string()).collect()).await?;
+            let mut due = due.into_iter().peekable();
+            for name in part.names {
+                if !is_due(&name) {
+                    items.push((name.key.into(), Stored::unread()));
+                } else if let Some(item) = due.next_if(|(key, _)| **key == *name.key) {
+                    items.push(item);
+                }
+            }
+        }
+        Ok(Page::new(items, next))
+    }
+
+    /// Reads the records of one page; what is gone by now is left out.
+    async fn with_bodies(&self, keys: Vec<String>) -> Result<Vec<(String, Stored)>, Fail> {
+        let mut subjects = Vec::with_capacity(keys.len());
+        for key in &keys {
+            subjects.push(self.subject(Key::new(key)?)?);
+        }
+        let mut items = Vec::with_capacity(keys.len());
         let read = self.newest_many(&subjects, Via::Copy).await;
-        for ((key, _), stored) in names.into_iter().zip(read) {
+        for (key, stored) in keys.into_iter().zip(read) {
             if let Some(stored) = stored?.filter(|stored| self.is_live(stored)) {
                 items.push((key, stored));
             }
@@ -155,12 +316,12 @@ impl Table {
     }
 
     /// The key of a message and what it is worth in a listing; `None` for what is not a record of this table now.
-    fn entry(&self, stored: Stored, bodies: bool) -> Option<(String, Entry)> {
+    fn entry(&self, stored: Stored) -> Option<(String, Entry)> {
         if !self.is_live(&stored) {
             self.meet(&stored);
             return None;
         }
-        if !bodies && !self.layout().names_need_bodies() {
+        if !self.layout().names_need_bodies() {
             let tokens = self.bucket.tokens(&stored.subject);
             return match self.layout().key_of(&self.name, tokens) {
                 Some(key) => Some((key, Entry::Stored(stored))),
@@ -194,24 +355,38 @@ impl Table {
     // ------------------------------------------------------------------ gathering
 
     /// The newest message of every subject that a filter passes.
-    async fn gather(&self, filter: &str, bodies: bool, via: Via) -> Result<Gathered, Fail> {
+    async fn gather(
+        &self,
+        filter: &str,
+        bodies: bool,
+        via: Via,
+        limit: usize,
+    ) -> Result<Gathered, Fail> {
         let bodies = bodies || self.layout().names_need_bodies();
         if self.known.replicas > 1 && via == Via::Leader {
-            return Ok(Gathered { messages: self.by_leader(filter).await?, bodies: true });
+            let messages = self.by_leader(filter).await?;
+            return Ok(Gathered { messages, bodies: true, as_of: None });
         }
         if self.known.direct
             && self.shared.server()?.has_multi()
             && let Some(messages) = self.by_request(filter, bodies, via).await?
         {
-            return Ok(Gathered { messages, bodies: true });
+            return Ok(Gathered { messages, bodies: true, as_of: None });
         }
         if self.known.replicas > 1 && via == Via::Copy {
             self.settle().await?;
         }
-        // Bodies of a large table are read page by page, unless the names are in them.
-        let headers_only = !self.layout().names_need_bodies();
-        let messages = self.by_feed(filter, headers_only).await?;
-        Ok(Gathered { messages, bodies: !headers_only })
+        // Bodies of a large table are read page by page, unless the names are in them, or most of them are wanted.
+        let needs = self.layout().names_need_bodies();
+        let most = if needs { usize::MAX } else { limit.saturating_mul(2) };
+        if (needs || (bodies && limit >= LARGE))
+            && let Some((messages, last)) = self.by_feed(filter, false, most).await?
+        {
+            return Ok(Gathered { messages, bodies: true, as_of: Some(last) });
+        }
+        let names = self.by_feed(filter, true, usize::MAX).await?;
+        let (messages, last) = names.unwrap_or_default();
+        Ok(Gathered { messages, bodies: false, as_of: Some(last) })
     }
 
     /// By one request, or few; `None` when there is too much.
@@ -268,11 +443,17 @@ impl Table {
 
     /// The newest messages of all subjects that a filter passes, with bodies only where names need them.
     pub(crate) async fn everything(&self, filter: &str) -> Result<Vec<Stored>, Fail> {
-        Ok(self.gather(filter, false, Via::Copy).await?.messages)
+        Ok(self.gather(filter, false, Via::Copy, 0).await?.messages)
     }
 
-    async fn by_feed(&self, filter: &str, headers_only: bool) -> Result<Vec<Stored>, Fail> {
-        let topic = Topic {
+    /// What a filter passes and the sequence that it shows; `None` when it is more than so many.
+    async fn by_feed(
+        &self,
+        filter: &str,
+        headers_only: bool,
+        most: usize,
+    ) -> Result<Option<(Vec<Stored>, u64)>, Fail> {
+        let topic = feed::Topic {
             stream: self.bucket.stream.clone(),
             filters: vec![filter.to_owned()],
             headers_only,
@@ -281,7 +462,7 @@ impl Table {
         let mut round = 0;
         loop {
             let (js, timeouts) = (self.shared.js.clone(), self.shared.rules.timeouts);
-            match collect(js, topic.clone(), timeouts).await {
+            match collect(js, topic.clone(), timeouts, most).await {
                 Ok(messages) => return Ok(messages),
                 Err(fault) if fault.is_api(super::wire::fault::STREAM_NOT_FOUND) => {
                     self.bucket.learn(None);
@@ -390,22 +571,26 @@ impl Table {
                     }
                 }
             } else {
-                let mut all = self.gather(&filter, true, via).await?;
+                let mut all = self.gather(&filter, true, via, limit).await?;
                 all.messages.retain(|stored| stored.sequence >= from);
                 all.messages.sort_unstable_by_key(|stored| stored.sequence);
                 if all.bodies {
                     (all.messages, false)
                 } else {
-                    let names = all.messages.into_iter().filter(|stored| self.is_live(stored));
-                    let names = names.map(|stored| (String::new(), stored)).collect();
-                    let full = self.with_bodies(names).await?;
-                    (full.into_iter().map(|(_, stored)| stored).collect(), false)
+                    let live = all.messages.iter().filter(|stored| self.is_live(stored));
+                    let subjects: Vec<String> =
+                        live.map(|stored| stored.subject.to_string()).collect();
+                    let mut full = Vec::with_capacity(subjects.len());
+                    for stored in self.newest_many(&subjects, Via::Copy).await {
+                        full.extend(stored?);
+                    }
+                    (full, false)
                 }
             };
             let count = messages.len();
             for (i, stored) in messages.into_iter().enumerate() {
                 from = stored.sequence + 1;
-                match self.entry(stored, true) {
+                match self.entry(stored) {
                     Some((key, _)) if !passes(o, &key) => {}
                     Some(_) if skip > 0 => skip -= 1,
                     Some((key, Entry::Stored(stored))) => items.push((key, stored)),
@@ -483,7 +668,7 @@ impl Table {
         if self.record(newest.as_ref())?.is_none() {
             return Ok(Vec::new());
         }
-        let topic = Topic {
+        let topic = feed::Topic {
             stream: self.bucket.stream.clone(),
             filters: vec![subject],
             headers_only: false,
@@ -516,20 +701,28 @@ fn passes(o: &ListOptions, key: &str) -> bool {
     o.matches(key)
 }
 
-/// The newest message of each subject, by an ordered consumer.
+/// The newest message of each subject, by an ordered consumer, and the sequence that they show; `None` when there are more than so
+/// many.
 pub(crate) async fn collect(
     js: crate::wire::api::Js,
-    topic: Topic,
-    timeouts: crate::wire::feed::Timeouts,
-) -> Result<Vec<Stored>, Fault> {
+    topic: feed::Topic,
+    timeouts: feed::Timeouts,
+    most: usize,
+) -> Result<Option<(Vec<Stored>, u64)>, Fault> {
     let mut feed = Feed::open(js, topic, Begin::Latest, timeouts).await?;
-    // After a break the feed goes on by sequence, and a subject may come again.
-    let mut latest = std::collections::HashMap::<Box<str>, Stored>::new();
-    loop {
+    let mut messages = Vec::<Stored>::new();
+    let last = loop {
         match feed.next().await? {
-            Heard::Message(stored) => drop(latest.insert(stored.subject.clone(), stored)),
-            Heard::CaughtUp(_) => return Ok(latest.into_values().collect()),
-            Heard::Lost => latest.clear(),
+            Heard::Message(_) if messages.len() == most => return Ok(None),
+            Heard::Message(stored) => messages.push(stored),
+            Heard::CaughtUp(last) => break last,
+            Heard::Lost => messages.clear(),
         }
-    }
+    };
+    // What changes meanwhile comes again, and after a break the feed goes on by sequence: the newest of a subject counts.
+    messages.sort_unstable_by(|a, b| {
+        a.subject.cmp(&b.subject).then_with(|| b.sequence.cmp(&a.sequence))
+    });
+    messages.dedup_by(|later, first| later.subject == first.subject);
+    Ok(Some((messages, last)))
 }

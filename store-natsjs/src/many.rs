@@ -1,13 +1,14 @@
 //! Several records at once: reads by few requests, atomic batches.
 
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
+use foldhash::fast::FixedState as Hasher;
 use futures_util::stream::{self, StreamExt as _};
-use serde_json::json;
-use store_core::{Error, ErrorKind, Feature, Key, Op, Record, Result};
+use store_core::{Error, ErrorKind, Feature, Key, Op, Put, Record, Result};
 
 use crate::layout::Layout;
 use crate::table::{Fail, Table, Via};
@@ -23,11 +24,24 @@ const CHUNK: usize = 256;
 const CHUNK_BYTES: usize = 128 * 1024;
 /// Requests under way at a time.
 pub(crate) const WINDOW: usize = 64;
+/// Writes under way at a time: more only makes each of them slower.
+const PIPELINE: usize = 256;
 /// The most messages of an atomic batch.
 pub(crate) const MAX_ATOMIC: usize = 1000;
 
 const EXPECTED: &str = "Nats-Expected-Last-Subject-Sequence";
 const EXPECTED_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
+
+/// A write that needs no look at what is there.
+struct Blind {
+    /// Which of the batch it is.
+    at: usize,
+    subject: String,
+    draft: Draft,
+    id: String,
+    /// The server answered that it did not store it.
+    refused: bool,
+}
 
 /// One message of an atomic batch.
 struct Step {
@@ -61,9 +75,9 @@ impl Table {
             let chunks = chunks(subjects);
             let fetched = stream::iter(chunks)
                 .map(|(from, to)| async move {
-                    let body = json!({ "multi_last": &subjects[from..to] });
+                    let wanted = subjects[from..to].iter().map(|subject| &**subject);
                     let js = &self.shared.js;
-                    (from, to, js.batch(&self.bucket.stream, &body, self.deadline).await)
+                    (from, to, js.multi(&self.bucket.stream, wanted, self.deadline).await)
                 })
                 .buffer_unordered(4);
             let mut fetched = std::pin::pin!(fetched);
@@ -74,22 +88,36 @@ impl Table {
                     continue;
                 };
                 let complete = batch.pending == 0 && !batch.too_many;
-                let mut found: std::collections::HashMap<Box<str>, Stored> =
-                    batch.messages.into_iter().map(|m| (m.subject.clone(), m)).collect();
-                let mut again = HashSet::new();
+                // A key that is asked for twice is answered once.
+                let mut first = HashMap::with_capacity_and_hasher(to - from, Hasher::default());
+                let mut again = Vec::new();
+                for (i, subject) in subjects.iter().enumerate().take(to).skip(from) {
+                    match first.entry(&**subject) {
+                        Entry::Vacant(entry) => drop(entry.insert(i)),
+                        Entry::Occupied(entry) => again.push((i, *entry.get())),
+                    }
+                }
+                for stored in batch.messages {
+                    if let Some(&i) = first.get(&*stored.subject) {
+                        answers[i] = Ok(Some(stored));
+                    }
+                }
+                for (i, first) in again {
+                    let same = answers[first].clone();
+                    answers[i] = same;
+                }
                 for i in from..to {
-                    // A key that is asked for twice is answered once.
-                    let stored = found.get(&*subjects[i]).cloned();
-                    let sequence = stored.as_ref().map_or(0, |stored| stored.sequence);
-                    let floor = self.bucket.acked.floor(&subjects[i]);
-                    let fresh = via != Via::Copy || floor.allows(sequence);
-                    if fresh && (stored.is_some() || complete) {
-                        answers[i] = Ok(stored);
-                    } else if again.insert(i) {
+                    let found = match &answers[i] {
+                        Ok(Some(stored)) => Some(stored.sequence),
+                        _ => None,
+                    };
+                    let floor = || self.bucket.acked.floor(&subjects[i]);
+                    let fresh = via != Via::Copy || floor().allows(found.unwrap_or(0));
+                    if !fresh || (found.is_none() && !complete) {
+                        answers[i] = Ok(None);
                         singles.push(i);
                     }
                 }
-                found.clear();
             }
         }
         for (i, answer) in one_by_one(singles, via).await {
@@ -114,6 +142,62 @@ impl Table {
         let found = self.newest_many(&subjects, Via::Copy).await;
         for (i, found) in wanted.into_iter().zip(found) {
             answers[i] = found.and_then(|stored| Ok(self.record(stored.as_ref())?));
+        }
+        answers
+    }
+
+    /// Writes what needs no look at what is there, one after the other without waiting in between. `None` for all others, and for
+    /// what the server did not take at once: that is for the way of single writes to find out.
+    pub(crate) async fn write_blind(&self, puts: &[Put<'_>]) -> Vec<Option<Result<u64, Fail>>> {
+        let mut answers: Vec<_> = puts.iter().map(|_| None).collect();
+        let mut drafts = Vec::with_capacity(puts.len());
+        for (at, put) in puts.iter().enumerate() {
+            drafts.extend(self.blind(put).map(|(subject, draft)| {
+                let id = self.shared.write_id();
+                Blind { at, subject, draft, id, refused: false }
+            }));
+        }
+        if drafts.len() < 2 {
+            return answers;
+        }
+        let mut acks: Vec<Option<Result<Stamp, Fault>>> = drafts.iter().map(|_| None).collect();
+        let message = |i: usize| {
+            let Blind { subject, draft, id, .. } = drafts.get(i)?;
+            let mut headers = draft.headers.clone();
+            headers.insert(WRITE_ID, id.as_str());
+            Some((subject.clone(), headers, draft.payload.clone()))
+        };
+        let mux = &self.shared.js.mux;
+        let sent = mux.request_each(message, PIPELINE, self.deadline, |i, reply| {
+            if let Some(ack) = acks.get_mut(i) {
+                *ack = Some(read_ack(&reply));
+            }
+        });
+        // Which were answered shows below.
+        let _ = sent.await;
+        let mut unknown = Vec::new();
+        for (blind, ack) in drafts.into_iter().zip(acks) {
+            match ack {
+                Some(Ok(stamp)) => {
+                    self.acknowledged(&blind.subject, &blind.draft, stamp.sequence);
+                    answers[blind.at] = Some(Ok(stamp.sequence));
+                }
+                Some(Err(_)) => unknown.push(Blind { refused: true, ..blind }),
+                None => unknown.push(blind),
+            }
+        }
+        // Under the same ids, so that nothing is stored twice.
+        let mut again = Vec::with_capacity(unknown.len());
+        for Blind { at, subject, draft, id, refused } in unknown {
+            again.push(async move {
+                let done = self.publish_as(&id, &subject, &draft, None, !refused).await;
+                (at, done.map_err(crate::write::settled))
+            });
+        }
+        let mut again = std::pin::pin!(stream::iter(again).buffer_unordered(WINDOW));
+        while let Some((at, done)) = again.next().await {
+            // Where the bucket is gone, the single way makes it again.
+            answers[at] = Some(done).filter(|done| !matches!(done, Err(Fail::Gone)));
         }
         answers
     }
@@ -246,7 +330,7 @@ impl Table {
                 headers.insert("Nats-Batch-Commit", "1");
                 // Nothing repeats it, so it has all the time there is.
                 let patient = Deadline { at: self.deadline.at, attempt: Duration::MAX / 4 };
-                let sent = js.mux.request(&step.subject, Some(headers), payload, patient);
+                let sent = js.mux.request(step.subject.clone(), Some(headers), payload, patient);
                 match sent.await.and_then(|message| read_ack(&message)) {
                     Ok(Stamp { sequence, .. }) => {
                         let first = sequence + 1 - steps.len() as u64;
@@ -287,12 +371,7 @@ impl Table {
 
     fn committed(&self, steps: &[Step], first: u64) {
         for (i, step) in steps.iter().enumerate() {
-            let sequence = first + i as u64;
-            self.bucket.acked.note(&step.subject, sequence);
-            if let (Some(at), None) = (step.draft.expires, step.draft.until) {
-                let (shared, name) = (&self.shared, &self.bucket.name);
-                crate::reaper::Reaper::expect(shared, name, &step.subject, sequence, at);
-            }
+            self.acknowledged(&step.subject, &step.draft, first + i as u64);
         }
     }
 }
@@ -367,7 +446,7 @@ mod tests {
     #[test]
     fn a_key_is_changed_once() {
         let key = Key::new("k").unwrap();
-        let put = || Op::Put(store_core::Put::new(key, "v"));
+        let put = || Op::Put(Put::new(key, "v"));
         let check = || Op::Check { key, condition: Condition::Absent };
         assert!(check_ops(&[check(), put()]).is_ok());
         assert!(check_ops(&[put(), put()]).is_err());

@@ -40,6 +40,11 @@ impl Server {
         self.version >= (2, 12, 0)
     }
 
+    /// Batches that are acknowledged together.
+    pub(crate) fn has_fast_ingest(&self) -> bool {
+        self.version >= (2, 14, 0)
+    }
+
     pub(crate) fn version(&self) -> String {
         let (major, minor, patch) = self.version;
         format!("{major}.{minor}.{patch}")

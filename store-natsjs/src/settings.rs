@@ -67,6 +67,8 @@ pub(crate) struct Known {
     /// Records may be given to the server to remove.
     pub(crate) ttl: bool,
     pub(crate) atomic: bool,
+    /// Bulk loads are taken in batches.
+    pub(crate) batched: bool,
     pub(crate) direct: bool,
     /// Nothing is written to this stream by its subjects: a mirror, or an aggregate that only reads.
     pub(crate) read_only: bool,
@@ -104,6 +106,7 @@ impl Known {
             max_value: limit.unwrap_or(usize::MAX).min(max_value(wanted, payload, server)),
             ttl: native && history == 1 && switch("allow_msg_ttl"),
             atomic: switch("allow_atomic") && server.has_batches(),
+            batched: switch("allow_batched") && server.has_fast_ingest(),
             direct: switch("allow_direct"),
             read_only: config.get("subjects").and_then(Json::as_array).is_none_or(Vec::is_empty),
             config,
@@ -302,6 +305,9 @@ pub(crate) fn apply(
         }
         if server.has_batches() {
             set("allow_atomic", true.into());
+        }
+        if server.has_fast_ingest() {
+            set("allow_batched", true.into());
         }
     } else {
         let nanos = ttl.map_or(0, |ttl| u64::try_from(ttl.as_nanos()).unwrap_or(u64::MAX));

@@ -18,9 +18,11 @@ use tokio::sync::Notify;
 use crate::acked::Acked;
 use crate::counter::Counters;
 use crate::layout::Layout;
+use crate::names::Names;
 use crate::reaper::Reaper;
 use crate::server::Server;
 use crate::settings::{self, Known};
+use crate::together::Reads;
 use crate::watch::Slot;
 use crate::wire::api::Js;
 use crate::wire::fault::Fault;
@@ -62,6 +64,7 @@ pub(crate) struct Shared {
     closed: AtomicBool,
     pub(crate) closing: Notify,
     writes: AtomicU64,
+    greeted: Mutex<Option<(u64, Server)>>,
     /// Begins the ids of this store's writes.
     id: String,
 }
@@ -79,6 +82,7 @@ impl Shared {
             closed: AtomicBool::new(false),
             closing: Notify::new(),
             writes: AtomicU64::new(0),
+            greeted: Mutex::default(),
             id,
         }
     }
@@ -92,8 +96,19 @@ impl Shared {
         self.rules.timeouts.deadline()
     }
 
+    /// The server of this connection: what its greeting says is read once.
     pub(crate) fn server(&self) -> Result<Server> {
-        Server::new(&self.js.mux.client().server_info())
+        let client = self.js.mux.client();
+        let connection = client.statistics().connects.load(Ordering::Acquire);
+        let mut greeted = self.greeted.lock();
+        if let Some((at, server)) = &*greeted
+            && *at == connection
+        {
+            return Ok(server.clone());
+        }
+        let server = Server::new(&client.server_info())?;
+        *greeted = Some((connection, server.clone()));
+        Ok(server)
     }
 
     /// An id that no other write has.
@@ -277,6 +292,8 @@ pub(crate) struct Bucket {
     pub(crate) prefix: String,
     pub(crate) acked: Acked,
     pub(crate) counters: Counters,
+    pub(crate) reads: Reads,
+    pub(crate) names: Names,
     /// Watches that wait for the bucket.
     pub(crate) expecting: Mutex<Vec<Weak<Slot>>>,
     known: Mutex<Option<(Arc<Known>, Instant)>>,
@@ -291,6 +308,8 @@ impl Bucket {
             prefix: format!("$KV.{name}."),
             acked: Acked::default(),
             counters: Counters::default(),
+            reads: Reads::default(),
+            names: Names::default(),
             expecting: Mutex::default(),
             known: Mutex::default(),
             looking: tokio::sync::Mutex::default(),
@@ -312,7 +331,9 @@ impl Bucket {
         let before = held.as_ref().map(|(known, _)| known.created);
         if before.is_some() && before != known.as_ref().map(|known| known.created) {
             self.acked.clear();
+            self.names.clear();
         }
+        self.names.sweep();
         *held = known.map(|known| (known, Instant::now()));
     }
 

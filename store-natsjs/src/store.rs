@@ -60,7 +60,7 @@ impl Nats {
     }
 
     /// The table of a namespace; `None` when its database does not exist and shall not be made.
-    async fn enter(&self, ns: &Namespace, make: bool) -> Result<Option<Table>> {
+    pub(crate) async fn enter(&self, ns: &Namespace, make: bool) -> Result<Option<Table>> {
         self.0.open()?;
         let bucket = self.0.bucket(ns.database());
         let deadline = self.0.deadline();
@@ -250,13 +250,31 @@ impl Store for Nats {
 
     async fn write_many(&self, ns: &Namespace, puts: Vec<Put<'_>>) -> Vec<Result<Written>> {
         // The database first: who makes it must not be overtaken.
-        if let Err(error) = self.enter(ns, true).await {
-            return puts.iter().map(|_| Err(error.clone())).collect();
-        }
+        let table = match self.enter(ns, true).await {
+            Ok(Some(table)) => table,
+            Ok(None) => return puts.iter().map(|_| Err(vanishes())).collect(),
+            Err(error) => return puts.iter().map(|_| Err(error.clone())).collect(),
+        };
         let runs = runs(puts, |put| put.key);
         let mut answers = Vec::new();
         for run in runs {
-            let writes: Vec<_> = run.into_iter().map(|put| self.write(ns, put)).collect();
+            let mut table = table.clone();
+            table.deadline = self.0.deadline();
+            let blind = table.write_blind(&run).await;
+            let mut writes = Vec::with_capacity(run.len());
+            for (put, done) in run.into_iter().zip(blind) {
+                let done = match done {
+                    Some(Ok(sequence)) => Some(Ok(Written::new(Some(table.revision(sequence))))),
+                    Some(Err(Fail::Error(error))) => Some(Err(error)),
+                    _ => None,
+                };
+                writes.push(async move {
+                    match done {
+                        Some(done) => done,
+                        None => self.write(ns, put).await,
+                    }
+                });
+            }
             answers.extend(stream::iter(writes).buffered(WINDOW).collect::<Vec<_>>().await);
         }
         answers

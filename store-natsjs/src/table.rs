@@ -10,6 +10,7 @@ use store_core::{Consistency, Error, ErrorKind, Key, Record, Result, Revision, T
 use crate::layout::{Layout, Opened};
 use crate::settings::Known;
 use crate::shared::{Bucket, Shared};
+use crate::together;
 use crate::wire::fault::{Fault, STREAM_NOT_FOUND};
 use crate::wire::mux::Deadline;
 use crate::wire::stored::Stored;
@@ -175,7 +176,7 @@ impl Table {
                     let body = json!({ "last_by_subj": subject });
                     self.shared.js.leader(&self.bucket.stream, &body, self.deadline).await
                 }
-                _ => self.shared.js.direct(&self.bucket.stream, subject, self.deadline).await,
+                _ => together::read(self, subject).await,
             };
             match found {
                 Ok(found) => {

@@ -19,6 +19,7 @@ use store_core::{
 };
 
 use crate::layout::{Layout, Opened};
+use crate::names::Fate;
 use crate::reaper::Reaper;
 use crate::shared::Shared;
 use crate::table::{Fail, Table, Via};
@@ -168,25 +169,33 @@ impl Table {
         draft: &Draft,
         expected: Option<u64>,
     ) -> Result<u64, Refusal> {
-        let id = self.shared.write_id();
-        let mut headers = draft.headers.clone();
-        headers.insert(WRITE_ID, id.as_str());
-        if let Some(sequence) = expected {
-            headers.insert(EXPECTED, sequence.to_string());
-        }
-        let (mut round, mut unknown) = (0, false);
+        self.publish_as(&self.shared.write_id(), subject, draft, expected, false).await
+    }
+
+    /// As [`publish`](Self::publish) under an id; `unknown` says that it was sent before and may have been stored.
+    pub(crate) async fn publish_as(
+        &self,
+        id: &str,
+        subject: &str,
+        draft: &Draft,
+        expected: Option<u64>,
+        mut unknown: bool,
+    ) -> Result<u64, Refusal> {
+        let headers = || {
+            let mut headers = draft.headers.clone();
+            headers.insert(WRITE_ID, id);
+            if let Some(sequence) = expected {
+                headers.insert(EXPECTED, sequence.to_string());
+            }
+            headers
+        };
+        let mut round = 0;
         loop {
             let js = &self.shared.js;
-            let sent = js.store(subject, headers.clone(), draft.payload.clone(), self.deadline);
+            let sent = js.store(subject, headers(), draft.payload.clone(), self.deadline);
             let fault = match sent.await {
                 Ok(stamp) => {
-                    self.bucket.acked.note(subject, stamp.sequence);
-                    if draft.until.is_none()
-                        && let Some(at) = draft.expires
-                    {
-                        let name = &self.bucket.name;
-                        Reaper::expect(&self.shared, name, subject, stamp.sequence, at);
-                    }
+                    self.acknowledged(subject, draft, stamp.sequence);
                     return Ok(stamp.sequence);
                 }
                 Err(fault) => fault,
@@ -195,7 +204,7 @@ impl Table {
                 if !unknown {
                     return Err(Refusal::Moved);
                 }
-                return self.resolve_unknown(subject, &id).await;
+                return self.resolve_unknown(subject, draft, id).await;
             }
             unknown |= fault.is_unknown();
             match self.after(fault, &mut round, true).await {
@@ -208,12 +217,32 @@ impl Table {
         }
     }
 
+    /// What this store remembers of a write that is done.
+    pub(crate) fn acknowledged(&self, subject: &str, draft: &Draft, sequence: u64) {
+        self.bucket.acked.note(subject, sequence);
+        let aged = || self.known.max_age.and_then(|age| self.shared.now().checked_add(age));
+        let is_record = draft.headers.is_empty() || draft.headers.get(OPERATION).is_none();
+        let fate = if is_record { Fate::Lives(draft.expires.or_else(aged)) } else { Fate::Gone };
+        let tokens = self.bucket.tokens(subject);
+        self.bucket.names.note(self.layout(), subject, tokens, sequence, fate);
+        if draft.until.is_none()
+            && let Some(at) = draft.expires
+        {
+            Reaper::expect(&self.shared, &self.bucket.name, subject, sequence, at);
+        }
+    }
+
     /// After an earlier try got no answer and a later one was refused: whether the earlier one did it.
-    async fn resolve_unknown(&self, subject: &str, id: &str) -> Result<u64, Refusal> {
+    async fn resolve_unknown(
+        &self,
+        subject: &str,
+        draft: &Draft,
+        id: &str,
+    ) -> Result<u64, Refusal> {
         let now = self.newest(subject, Via::Leader).await.map_err(Refusal::Fail)?;
         match now {
             Some(now) if now.write_id.as_deref() == Some(id) => {
-                self.bucket.acked.note(subject, now.sequence);
+                self.acknowledged(subject, draft, now.sequence);
                 Ok(now.sequence)
             }
             // Ours may have been there and been overwritten since.
@@ -236,11 +265,8 @@ impl Table {
         let key = put.key.as_str();
         let blind = |at| self.draft(key, value.clone(), &put.metadata, at, None);
 
-        // Nothing to look at first: an upsert that never expires, or whose removal is not left to the server.
-        if put.condition.is_any()
-            && !self.layout().is_go_micro()
-            && let Expires::To(at) = expires
-            && (at.is_none() || !self.known.ttl)
+        if let Expires::To(at) = expires
+            && self.needs_no_look(put, at)
         {
             return self.publish(&subject, &blind(at), None).await.map_err(settled);
         }
@@ -298,6 +324,23 @@ impl Table {
             self.contend(round).await?;
         }
         Err(Error::new(ErrorKind::Internal, "unreachable").into())
+    }
+
+    /// Whether a write needs no look at what is there: an upsert that never expires, or whose removal is not left to the server.
+    fn needs_no_look(&self, put: &Put<'_>, at: Option<Timestamp>) -> bool {
+        put.condition.is_any() && !self.layout().is_go_micro() && (at.is_none() || !self.known.ttl)
+    }
+
+    /// Subject and message of a write that needs no look at what is there; `None` for others and for those that are wrong in themselves.
+    pub(crate) fn blind(&self, put: &Put<'_>) -> Option<(String, Draft)> {
+        let subject = self.subject(put.key).ok()?;
+        self.check_value(&put.value, &put.metadata).ok()?;
+        let Expires::To(at) = self.resolve(put.expiry).ok()? else { return None };
+        if !self.needs_no_look(put, at) {
+            return None;
+        }
+        let value = put.value.clone().into_bytes();
+        Some((subject, self.draft(put.key.as_str(), value, &put.metadata, at, None)))
     }
 
     /// The live record that a change is about. A corrupt one can be overwritten, but fulfils no condition on its value.
@@ -412,7 +455,7 @@ impl Table {
 }
 
 /// A publish without an expectation cannot find that the subject moved.
-fn settled(refusal: Refusal) -> Fail {
+pub(crate) fn settled(refusal: Refusal) -> Fail {
     match refusal {
         Refusal::Fail(fail) => fail,
         Refusal::Moved => {

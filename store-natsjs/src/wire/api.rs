@@ -69,7 +69,7 @@ impl Js {
         let payload = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
         let mut round = 0;
         loop {
-            let answer = self.mux.request(&subject, None, payload.clone(), deadline).await;
+            let answer = self.mux.request(subject.clone(), None, payload.clone(), deadline).await;
             match answer.and_then(|message| read_answer(&message.payload)) {
                 Err(fault) if fault.passes() && deadline.pause(round).await => round += 1,
                 done => return done,
@@ -98,7 +98,8 @@ impl Js {
         payload: Bytes,
         deadline: Deadline,
     ) -> Result<Stamp, Fault> {
-        let message = self.mux.request(subject, Some(headers), payload, deadline).await?;
+        let message =
+            self.mux.request(subject.to_owned(), Some(headers), payload, deadline).await?;
         read_ack(&message)
     }
 
@@ -110,13 +111,13 @@ impl Js {
         deadline: Deadline,
     ) -> Result<Option<Stored>, Fault> {
         let (to, body) = if subject.len() < 1024 {
-            (format!("{}.DIRECT.GET.{stream}.{subject}", self.prefix), Bytes::new())
+            ([&*self.prefix, ".DIRECT.GET.", stream, ".", subject].concat(), Bytes::new())
         } else {
             // Beyond some length a subject does not fit a protocol line.
             let body = json!({ "last_by_subj": subject }).to_string();
             (format!("{}.DIRECT.GET.{stream}", self.prefix), body.into())
         };
-        self.direct_with(&to, body, deadline).await
+        self.direct_with(to, body, deadline).await
     }
 
     /// The message of a sequence.
@@ -127,12 +128,12 @@ impl Js {
         deadline: Deadline,
     ) -> Result<Option<Stored>, Fault> {
         let to = format!("{}.DIRECT.GET.{stream}", self.prefix);
-        self.direct_with(&to, json!({ "seq": sequence }).to_string().into(), deadline).await
+        self.direct_with(to, json!({ "seq": sequence }).to_string().into(), deadline).await
     }
 
     async fn direct_with(
         &self,
-        to: &str,
+        to: String,
         body: Bytes,
         deadline: Deadline,
     ) -> Result<Option<Stored>, Fault> {
@@ -155,15 +156,41 @@ impl Js {
         deadline: Deadline,
     ) -> Result<Option<Stored>, Fault> {
         let to = self.subject(&format!("STREAM.MSG.GET.{stream}"));
-        let message = self.mux.request(&to, None, body.to_string().into(), deadline).await?;
+        let message = self.mux.request(to, None, body.to_string().into(), deadline).await?;
         Stored::from_get(&message.payload)
     }
 
-    /// Several messages by one request; `each` gets them in the order of their sequences.
+    /// The newest messages of these subjects, by one request. Subjects of buckets need no escapes in JSON.
+    pub(crate) async fn multi<'a>(
+        &self,
+        stream: &str,
+        subjects: impl Iterator<Item = &'a str>,
+        deadline: Deadline,
+    ) -> Result<Batch, Fault> {
+        let mut body = String::from("{\"multi_last\":[");
+        for (i, subject) in subjects.enumerate() {
+            body.push_str(if i == 0 { "\"" } else { ",\"" });
+            body.push_str(subject);
+            body.push('"');
+        }
+        body.push_str("]}");
+        self.batch_of(stream, body.into(), deadline).await
+    }
+
+    /// Several messages by one request, in the order of their sequences.
     pub(crate) async fn batch(
         &self,
         stream: &str,
         body: &Json,
+        deadline: Deadline,
+    ) -> Result<Batch, Fault> {
+        self.batch_of(stream, body.to_string().into(), deadline).await
+    }
+
+    async fn batch_of(
+        &self,
+        stream: &str,
+        body: Bytes,
         deadline: Deadline,
     ) -> Result<Batch, Fault> {
         let to = self.subject(&format!("DIRECT.GET.{stream}"));
@@ -171,11 +198,9 @@ impl Js {
         let mut bad = None;
         let end = self
             .mux
-            .request_many(&to, body.to_string().into(), deadline, |message| {
-                match Stored::from_direct(message) {
-                    Ok(stored) => messages.push(stored),
-                    Err(fault) => bad = Some(fault),
-                }
+            .request_many(to, body, deadline, |message| match Stored::from_direct(message) {
+                Ok(stored) => messages.push(stored),
+                Err(fault) => bad = Some(fault),
             })
             .await?;
         if let Some(fault) = bad {

@@ -60,20 +60,19 @@ impl Stored {
         self.op == Op::Put
     }
 
-    fn new<'a>(
+    fn new(
         subject: &str,
         sequence: u64,
         time: Timestamp,
-        header: impl Fn(&str) -> Option<Cow<'a, str>>,
+        fields: &Fields<'_>,
         payload: Bytes,
     ) -> Self {
-        let millis = |name: &str| header(name)?.parse().ok().and_then(Timestamp::from_millis);
-        let operation = header(OPERATION);
-        let op = match (operation.as_deref(), header(MARKER).as_deref()) {
+        let millis = |text: Option<&str>| text?.parse().ok().and_then(Timestamp::from_millis);
+        let op = match (fields.operation, fields.marker) {
             (_, Some("MaxAge")) => Op::Expired(None),
             (_, Some(_)) => Op::Deleted,
             (None | Some("PUT"), None) => Op::Put,
-            _ => match header(ENDED) {
+            _ => match fields.ended {
                 Some(ended) => Op::Expired(ended.parse().ok()),
                 None => Op::Deleted,
             },
@@ -83,13 +82,19 @@ impl Stored {
             sequence,
             time,
             op,
-            write_id: header(WRITE_ID).map(Into::into),
-            metadata: header(METADATA).map(Into::into),
-            expires: millis(EXPIRES),
-            until: millis(UNTIL),
-            ttl: header(TTL).and_then(|text| seconds(&text)),
+            write_id: fields.write_id.map(Into::into),
+            metadata: fields.metadata.map(Into::into),
+            expires: millis(fields.expires),
+            until: millis(fields.until),
+            ttl: fields.ttl.and_then(seconds),
             payload,
         }
+    }
+
+    /// Stands for a record whose name alone is known.
+    pub(crate) fn unread() -> Self {
+        let (fields, none) = (Fields::default(), Bytes::new());
+        Self::new("", 0, Timestamp::MAX, &fields, none)
     }
 
     /// What a publish of these headers and this body becomes.
@@ -100,30 +105,27 @@ impl Stored {
         headers: &HeaderMap,
         payload: Bytes,
     ) -> Self {
-        let get = |name: &str| headers.get_last(name).map(|value| Cow::Borrowed(value.as_str()));
-        Self::new(subject, sequence, time, get, payload)
+        Self::new(subject, sequence, time, &Fields::of(headers), payload)
     }
 
     /// From the reply of a direct get.
     pub(crate) fn from_direct(message: Message) -> Result<Self, Fault> {
         let bad = || Fault::Garbage("a direct get was answered without its headers".into());
         let headers = message.headers.ok_or_else(bad)?;
-        let get = |name: &str| headers.get_last(name).map(|value| Cow::Borrowed(value.as_str()));
-        let subject = get("Nats-Subject").ok_or_else(bad)?;
-        let sequence = get("Nats-Sequence").and_then(|text| text.parse().ok()).ok_or_else(bad)?;
-        let time = get("Nats-Time-Stamp").and_then(|text| instant(&text)).ok_or_else(bad)?;
-        Ok(Self::new(&subject, sequence, time, get, message.payload))
+        let fields = Fields::of(&headers);
+        let subject = fields.subject.ok_or_else(bad)?;
+        let sequence = fields.sequence.and_then(|text| text.parse().ok()).ok_or_else(bad)?;
+        let time = fields.time.and_then(instant).ok_or_else(bad)?;
+        Ok(Self::new(subject, sequence, time, &fields, message.payload))
     }
 
     /// From a consumer's delivery: its position and the message.
     pub(crate) fn from_delivery(message: Message) -> Result<(Self, Delivery), Fault> {
         let bad = || Fault::Garbage("a consumer delivered without an ack subject".into());
         let delivery = message.reply.as_deref().and_then(Delivery::parse).ok_or_else(bad)?;
-        let none = HeaderMap::new();
-        let headers = message.headers.as_ref().unwrap_or(&none);
-        let get = |name: &str| headers.get_last(name).map(|value| Cow::Borrowed(value.as_str()));
-        let stored =
-            Self::new(&message.subject, delivery.stream, delivery.time, get, message.payload);
+        let fields = message.headers.as_ref().map(Fields::of).unwrap_or_default();
+        let (subject, sequence, time) = (&message.subject, delivery.stream, delivery.time);
+        let stored = Self::new(subject, sequence, time, &fields, message.payload);
         Ok((stored, delivery))
     }
 
@@ -146,13 +148,59 @@ impl Stored {
         };
         let block = String::from_utf8(decode(message.hdrs)?).map_err(|_| bad())?;
         let payload = Bytes::from(decode(message.data)?);
-        let get = |name: &str| {
-            let lines = block.lines().skip(1).filter_map(|line| line.split_once(':'));
-            let found = lines.filter(|(n, _)| n.eq_ignore_ascii_case(name)).last();
-            found.map(|(_, value)| Cow::Borrowed(value.trim()))
-        };
+        let mut fields = Fields::default();
+        for (name, value) in block.lines().skip(1).filter_map(|line| line.split_once(':')) {
+            fields.take(name, value.trim());
+        }
         let time = instant(&message.time).ok_or_else(bad)?;
-        Ok(Some(Self::new(&message.subject, message.seq, time, get, payload)))
+        Ok(Some(Self::new(&message.subject, message.seq, time, &fields, payload)))
+    }
+}
+
+/// The headers that mean something here, found by going through all of them once: a message has few, and each look into a map
+/// costs more than that.
+#[derive(Default)]
+struct Fields<'a> {
+    subject: Option<&'a str>,
+    sequence: Option<&'a str>,
+    time: Option<&'a str>,
+    operation: Option<&'a str>,
+    marker: Option<&'a str>,
+    write_id: Option<&'a str>,
+    metadata: Option<&'a str>,
+    expires: Option<&'a str>,
+    until: Option<&'a str>,
+    ended: Option<&'a str>,
+    ttl: Option<&'a str>,
+}
+
+impl<'a> Fields<'a> {
+    fn of(headers: &'a HeaderMap) -> Self {
+        let mut fields = Self::default();
+        for (name, values) in headers.iter() {
+            if let Some(value) = values.last() {
+                fields.take(name.as_ref(), value.as_str());
+            }
+        }
+        fields
+    }
+
+    fn take(&mut self, name: &str, value: &'a str) {
+        let field = match name {
+            "Nats-Subject" => &mut self.subject,
+            "Nats-Sequence" => &mut self.sequence,
+            "Nats-Time-Stamp" => &mut self.time,
+            OPERATION => &mut self.operation,
+            MARKER => &mut self.marker,
+            WRITE_ID => &mut self.write_id,
+            METADATA => &mut self.metadata,
+            EXPIRES => &mut self.expires,
+            UNTIL => &mut self.until,
+            ENDED => &mut self.ended,
+            TTL => &mut self.ttl,
+            _ => return,
+        };
+        *field = Some(value);
     }
 }
 

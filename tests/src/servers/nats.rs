@@ -216,6 +216,11 @@ impl Server {
         fs::read_to_string(self.dir.join("log")).unwrap_or_default()
     }
 
+    /// Its process.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
     /// Its port on loopback.
     pub fn port(&self) -> u16 {
         self.port

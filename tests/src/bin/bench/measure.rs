@@ -163,6 +163,10 @@ pub(crate) struct Slice {
     pub(crate) rate: f64,
     /// Which part of the time a thread was ready to run and waited for a core, the worst of the threads.
     pub(crate) lost: f64,
+    /// Microseconds of a processor for each operation, in this process.
+    pub(crate) client: f64,
+    /// The same in the server, where there is one.
+    pub(crate) server: f64,
 }
 
 impl Slice {
@@ -195,18 +199,26 @@ impl Duel {
 /// The runtime that everything is measured on.
 pub(crate) struct Bench {
     runtime: Runtime,
+    /// The process whose time counts too.
+    server: Option<u32>,
 }
 
 impl Bench {
     pub(crate) fn new() -> Result<Self> {
         let runtime = Builder::new_multi_thread().worker_threads(WORKERS).build()?;
-        Ok(Self { runtime })
+        Ok(Self { runtime, server: None })
     }
 
     /// With what connections need.
     pub(crate) fn networked() -> Result<Self> {
         let runtime = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
-        Ok(Self { runtime })
+        Ok(Self { runtime, server: None })
+    }
+
+    /// Counts the time of this process too.
+    pub(crate) fn with_server(mut self, pid: Option<u32>) -> Self {
+        self.server = pid;
+        self
     }
 
     /// Runs what is not measured.
@@ -270,6 +282,7 @@ impl Bench {
         W: Work<C>,
     {
         let start = Arc::new(Barrier::new(tasks));
+        let (client, server) = (work_of("self"), self.server.map(|pid| work_of(&pid.to_string())));
         let running: Vec<_> = (0..tasks)
             .map(|task| {
                 let lane = Lane { task, tasks, round, length, start: Arc::clone(&start) };
@@ -288,7 +301,15 @@ impl Bench {
         let end = done.iter().map(|d| d.end).max();
         let seconds = begin.zip(end).map_or(0.0, |(begin, end)| (end - begin).as_secs_f64());
         let operations: u64 = done.iter().map(|d| d.operations).sum();
-        Ok(Slice { rate: operations as f64 / seconds, lost: waited.as_secs_f64() / seconds })
+        let each = |nanos: u64| nanos as f64 / 1e3 / operations as f64;
+        Ok(Slice {
+            rate: operations as f64 / seconds,
+            lost: waited.as_secs_f64() / seconds,
+            client: each(work_of("self").saturating_sub(client)),
+            server: self.server.zip(server).map_or(0.0, |(pid, before)| {
+                each(work_of(&pid.to_string()).saturating_sub(before))
+            }),
+        })
     }
 }
 
@@ -303,6 +324,18 @@ fn waits() -> HashMap<OsString, u64> {
         Some((thread.file_name(), nanos))
     };
     threads.flatten().filter_map(wait).collect()
+}
+
+/// How long the threads of a process ran, in nanoseconds. Nothing where the system does not tell.
+fn work_of(process: &str) -> u64 {
+    let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else {
+        return 0;
+    };
+    let work = |thread: DirEntry| {
+        let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse::<u64>().ok()
+    };
+    threads.flatten().filter_map(work).sum()
 }
 
 /// The longest that a thread waited since `before`.

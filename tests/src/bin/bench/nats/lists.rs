@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use async_nats::Client;
 use async_nats::jetstream::kv;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use parking_lot::Mutex;
 use store_core::{Cursor, Table};
+use store_natsjs::Nats;
 
-use super::setup::{TABLE, check, key, wrong};
+use super::setup::{TABLE, check, key, table_of, wrong};
 use super::{Case, Suite};
 use crate::Result;
 
@@ -102,6 +104,33 @@ fn all_names(table: Table, records: usize) -> impl Fn(Step) -> Operations + Send
     }
 }
 
+/// The first page of a handle that has seen nothing before.
+fn cold_page(client: Client, any: bool) -> impl Fn(Step) -> Operations + Send + Sync + 'static {
+    move |step| {
+        let client = client.clone();
+        Box::pin(async move {
+            let table = fresh(client).await?;
+            first_page(table, any)(step).await
+        })
+    }
+}
+
+/// All names, by a handle that has seen nothing before.
+fn cold_names(client: Client, records: usize) -> impl Fn(Step) -> Operations + Send + Sync {
+    move |step| {
+        let client = client.clone();
+        Box::pin(async move {
+            let table = fresh(client).await?;
+            all_names(table, records)(step).await
+        })
+    }
+}
+
+/// A handle of its own on a connection that is there.
+async fn fresh(client: Client) -> Result<Table> {
+    table_of(&Nats::builder().client(client).connect().await?, "pages", TABLE)
+}
+
 fn first_page(table: Table, any: bool) -> impl Fn(Step) -> Operations + Send + Sync + 'static {
     move |_| {
         let table = table.clone();
@@ -140,13 +169,12 @@ fn pages(suite: &mut Suite<'_, '_>) -> Result<()> {
     let records = suite.ground.scale.small;
     suite.bench.wait(suite.ground.bucket("pages", &[(TABLE, records)]))?;
     let table = suite.ground.table("pages", TABLE)?;
+    let client = suite.bench.wait(async_nats::connect(suite.ground.url()))?;
     for (case, is_any) in [(any, true), (first, false)] {
         if suite.wants(case) {
-            suite.duel(
-                case,
-                first_page(table.clone(), is_any),
-                all_names(table.clone(), records),
-            )?;
+            let (page, all) =
+                (cold_page(client.clone(), is_any), cold_names(client.clone(), records));
+            suite.duel(case, page, all)?;
         }
     }
     if suite.wants(next) {
@@ -165,7 +193,7 @@ fn pages(suite: &mut Suite<'_, '_>) -> Result<()> {
                 }
             }
         };
-        suite.duel(next, ours, first_page(table, false))?;
+        suite.duel(next, ours, cold_page(client, false))?;
     }
     Ok(())
 }
@@ -200,7 +228,18 @@ fn scan(suite: &mut Suite<'_, '_>) -> Result<()> {
     suite.bench.wait(suite.ground.bucket("scanned", &[(TABLE, records)]))?;
     let table = suite.ground.table("scanned", TABLE)?;
     let kv = suite.bench.wait(suite.ground.peer_bucket("scanned"))?;
-    suite.duel(case, values(table, records), move |_| {
+    // In one call, as the peer has it in one.
+    let all = move |_: Step| {
+        let table = table.clone();
+        async move {
+            let found = table.scan().page_size(usize::MAX).await?;
+            for record in &found {
+                check(record.value())?;
+            }
+            count(found.len(), records)
+        }
+    };
+    suite.duel(case, all, move |_| {
         let kv = kv.clone();
         async move {
             let mut found = 0;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use parking_lot::Mutex;
+use store_core::{Key, Name, Namespace, Put};
 
 use super::setup::{KV, TABLE, check, key, value, wrong};
 use super::{Case, Suite};
@@ -90,18 +91,25 @@ fn bulk_load(suite: &mut Suite<'_, '_>, case: Case) -> Result<()> {
     let records = suite.ground.scale.small;
     suite.bench.wait(suite.ground.bucket("bulk", &[]))?;
     suite.bench.wait(suite.ground.bucket("bulkraw", &[]))?;
-    let table = suite.ground.table("bulk", TABLE)?;
+    let ns = Namespace::new(Name::new("bulk")?, TABLE)?;
+    let ours = suite.ground.ours.clone();
     let raw = Arc::new(Mutex::new(suite.ground.raw()?));
     suite.long_duel(
         case,
         move |_| {
-            let table = table.clone();
+            let (ours, ns) = (ours.clone(), ns.clone());
             async move {
-                let records = (0..records).map(|i| (key(i), value()));
-                let done = table.write_many(records).await;
-                let count = done.len();
-                done.into_iter().collect::<std::result::Result<Vec<_>, _>>()?;
-                Ok(count)
+                let keys: Vec<String> = (0..records).map(key).collect();
+                let mut puts = Vec::with_capacity(records);
+                for key in &keys {
+                    puts.push(Put::new(Key::new(key)?, value()));
+                }
+                let done = ours.import(&ns, puts).await?;
+                match done.stopped {
+                    None if done.written == records as u64 => Ok(records),
+                    None => Err(wrong("a bulk load is not complete")),
+                    Some(error) => Err(error.into()),
+                }
             }
         },
         move |_| {

@@ -26,6 +26,7 @@ pub(crate) fn run(args: &Args, report: &mut Report<'_>) -> Result<()> {
     let bench = Bench::networked()?;
     let scale = Scale::of(args.quick);
     let ground = bench.wait(Ground::open(scale))?;
+    let bench = bench.with_server(ground.pid());
     let mut suite = Suite { args, bench, effort: effort(args.quick), ground, report };
     points::run(&mut suite)?;
     loads::run(&mut suite)?;
@@ -77,6 +78,15 @@ impl Suite<'_, '_> {
         let (ours, peer) = (Arc::new(Side(ours)), Arc::new(Side(peer)));
         let duel = self.bench.duel(self.effort, case.tasks, Repeat, &ours, &peer)?;
         let (ratio, spread) = duel.figure(Round::ratio);
+        // More steady than the time it took, on a machine that does other things too.
+        setup::progress(&format!(
+            "  client + server, us of a processor an operation: ours {:.1} + {:.1}, {} {:.1} + {:.1}",
+            duel.median(|round| round.ours.client),
+            duel.median(|round| round.ours.server),
+            case.peer,
+            duel.median(|round| round.peer.client),
+            duel.median(|round| round.peer.server),
+        ));
         self.report.add(Row {
             case: case.name.into(),
             ours: duel.median(|round| round.ours.rate),

@@ -83,6 +83,10 @@ impl Ground {
         Ok(Self { scale, ours, peer, server })
     }
 
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.server.pid()
+    }
+
     pub(crate) fn url(&self) -> String {
         self.server.url()
     }
