@@ -634,7 +634,7 @@ impl Table {
 
     /// Adds names from a sequence on, up to `limit` in all. Answers where to go on, or that there is nothing more.
     async fn names_from(&self, from: u64, limit: usize, names: &mut Vec<String>) -> Option<u64> {
-        let topic = Topic {
+        let topic = feed::Topic {
             stream: self.bucket.stream.clone(),
             filters: vec![self.filter("")],
             headers_only: true,
@@ -651,7 +651,7 @@ impl Table {
             let heard = tokio::time::timeout_at(self.deadline.at, feed.next()).await;
             let Ok(Ok(Heard::Message(stored))) = heard else { break };
             next = stored.sequence + 1;
-            if let Some((key, Entry::Stored(_))) = self.entry(stored, false) {
+            if let Some((key, Entry::Stored(_))) = self.entry(stored) {
                 names.push(key);
             }
             if feed.pending() == 0 {
