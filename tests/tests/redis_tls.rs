@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
+use std::fmt::Write as _;
 use std::fs;
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -74,11 +75,11 @@ async fn only_the_right_certificates_on_both_sides_open_an_encrypted_store() {
     let url = |ca: Option<&Certificates>, client: Option<&Certificates>| {
         let mut url = format!("rediss://127.0.0.1:{port}/app?connect_timeout=2s");
         if let Some(ca) = ca {
-            url += &format!("&tls_ca={}", ca.path("ca.crt"));
+            write!(url, "&tls_ca={}", ca.path("ca.crt")).unwrap();
         }
         if let Some(client) = client {
             let (cert, key) = (client.path("client.crt"), client.path("client.key"));
-            url += &format!("&tls_cert={cert}&tls_key={key}");
+            write!(url, "&tls_cert={cert}&tls_key={key}").unwrap();
         }
         url
     };

@@ -223,14 +223,11 @@ impl Work<Remote> for Increment {
         let mut lap = lane.start().await;
         loop {
             // Others may increment the same key, so only that it was done can be checked here; that it is exact is a test.
-            let done = match said(atomics::increment(&on.wrpc, cx(), "default", "n", 1)).await {
-                Ok(_) => 1,
-                Err(_) => {
-                    on.failed.fetch_add(1, Ordering::Relaxed);
-                    0
-                }
-            };
-            if !lap.more(done).await {
+            let done = said(atomics::increment(&on.wrpc, cx(), "default", "n", 1)).await.is_ok();
+            if !done {
+                on.failed.fetch_add(1, Ordering::Relaxed);
+            }
+            if !lap.more(done.into()).await {
                 return Ok(lap.done());
             }
         }
