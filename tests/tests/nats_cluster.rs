@@ -226,3 +226,31 @@ async fn the_leader_dies_under_load_and_nobody_notices_but_by_waiting() {
     }
     panic!("only {short} elections took less than the budget of {BUDGET:?}");
 }
+
+/// A consumer that the server gives to a node that hangs never comes to be; by another name it may lie elsewhere.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listing_does_not_wait_for_a_node_that_hangs() {
+    let mut cluster = Cluster::start();
+    let store = open(&cluster.nodes[0].url()).await;
+    let t = replicated(&store).await;
+    // So many that a listing takes a consumer.
+    let keys: Vec<String> = (0..1500).map(|i| format!("k{i:04}")).collect();
+    for written in t.write_many(keys.iter().map(|key| (key.as_str(), "v"))).await {
+        written.unwrap();
+    }
+    let leader = leader(&store).await;
+    // Neither the node that the store is connected to nor the one that leads.
+    let hangs = if leader == "n2" { "n1" } else { "n2" };
+    cluster.named(hangs).unwrap().pause();
+    for turn in 0..10 {
+        let since = Instant::now();
+        let listed = t.list().limit(10_000).await;
+        assert_eq!(
+            listed.unwrap_or_else(|e| panic!("{turn}: {e:?}")),
+            keys,
+            "after {:?}",
+            since.elapsed()
+        );
+    }
+    cluster.named(hangs).unwrap().resume();
+}

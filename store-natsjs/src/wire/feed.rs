@@ -185,31 +185,18 @@ impl Feed {
     async fn connect(&mut self) -> Result<(), Fault> {
         self.line = None;
         let deadline = self.timeouts.deadline();
-        let client = self.js.mux.client().clone();
-        let inbox = client.new_inbox();
-        let subscriber = client.subscribe(inbox.clone()).await.map_err(|_| Fault::Closed)?;
-        let id = inbox.rsplit('.').next().unwrap_or_default().to_owned();
-        let stream = &self.topic.stream;
-        let request = json!({ "stream_name": stream, "config": self.config(&id, &inbox) });
-        let rest = format!("CONSUMER.CREATE.{stream}.{id}");
-        let line = Line {
-            subscriber,
-            client,
-            delete: self.js.subject(&format!("CONSUMER.DELETE.{stream}.{id}")),
-            info: format!("CONSUMER.INFO.{stream}.{id}"),
-            next: 1,
-            alive: Instant::now(),
-        };
-        let made = match self.js.api(&rest, &request, deadline).await {
-            // An earlier try got through and its answer did not.
-            Err(fault) if fault.is_api(10_148) || fault.is_api(10_013) => Json::Null,
-            done => done?,
+        let (line, made) = loop {
+            match self.make_line(deadline).await {
+                // The server may have given it to a node that died a moment ago, and by the same name would wait for that.
+                Err(fault) if fault.passes() && !deadline.has_passed() => {}
+                done => break done?,
+            }
         };
         // An earlier try may have made it, and all may be on its way already: then nothing is pending, and much is to come.
         let number = |path: &str| made.pointer(path).and_then(Json::as_u64);
         let is_empty =
             number("/num_pending") == Some(0) && number("/delivered/consumer_seq") == Some(0);
-        let info = self.js.stream_info(stream, &Json::Null, deadline).await?;
+        let info = self.js.stream_info(&self.topic.stream, &Json::Null, deadline).await?;
         let info = info.ok_or(Fault::Api {
             code: 404,
             err_code: super::fault::STREAM_NOT_FOUND,
@@ -242,6 +229,31 @@ impl Feed {
         }
         self.line = Some(line);
         Ok(())
+    }
+
+    /// A consumer by a new name, and what the server said of it, within the time of one try.
+    async fn make_line(&self, deadline: Deadline) -> Result<(Line, Json), Fault> {
+        let client = self.js.mux.client().clone();
+        let inbox = client.new_inbox();
+        let subscriber = client.subscribe(inbox.clone()).await.map_err(|_| Fault::Closed)?;
+        let id = inbox.rsplit('.').next().unwrap_or_default().to_owned();
+        let stream = &self.topic.stream;
+        let request = json!({ "stream_name": stream, "config": self.config(&id, &inbox) });
+        let rest = format!("CONSUMER.CREATE.{stream}.{id}");
+        let line = Line {
+            subscriber,
+            client,
+            delete: self.js.subject(&format!("CONSUMER.DELETE.{stream}.{id}")),
+            info: format!("CONSUMER.INFO.{stream}.{id}"),
+            next: 1,
+            alive: Instant::now(),
+        };
+        let once = Deadline { at: deadline.at.min(Instant::now() + deadline.attempt), ..deadline };
+        match self.js.api(&rest, &request, once).await {
+            // An earlier try got through and its answer did not.
+            Err(fault) if fault.is_api(10_148) || fault.is_api(10_013) => Ok((line, Json::Null)),
+            made => Ok((line, made?)),
+        }
     }
 
     fn config(&self, id: &str, inbox: &str) -> Json {
