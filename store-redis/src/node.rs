@@ -171,7 +171,7 @@ impl Shared {
 
 /// Where a server is.
 enum Place {
-    At(String, Client),
+    At(String, Box<Client>),
     /// Wherever the Sentinels say that the primary is.
     Named(Sentinels),
 }
@@ -189,7 +189,7 @@ impl Node {
     /// The server at an address.
     pub(crate) fn at(shared: &Arc<Shared>, server: &str) -> Result<Self> {
         let client = client(server, Login::of(&shared.config), &shared.config)?;
-        Ok(Self::new(shared, Place::At(server.to_owned(), client)))
+        Ok(Self::new(shared, Place::At(server.to_owned(), Box::new(client))))
     }
 
     /// The primary that the Sentinels name.
@@ -264,7 +264,7 @@ impl Node {
 
     async fn find(&self) -> Result<(String, Client)> {
         match &self.place {
-            Place::At(server, client) => Ok((server.clone(), client.clone())),
+            Place::At(server, client) => Ok((server.clone(), Client::clone(client))),
             Place::Named(sentinels) => {
                 let config = &self.shared.config;
                 let server = sentinels.primary(&self.shared).await?;

@@ -198,7 +198,7 @@ impl Inner {
                 if reply::int(alive)? == 0 {
                     self.restart(&feed).await?;
                 }
-                if reply::int(due)? < STEP as i64 {
+                if usize::try_from(reply::int(due)?).is_ok_and(|due| due < STEP) {
                     break;
                 }
             }
