@@ -1,6 +1,6 @@
 //! The Redis driver as a target of the conformance suite.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -22,11 +22,11 @@ pub struct RedisTarget {
 impl RedisTarget {
     /// On a new server.
     pub fn start() -> Self {
-        Self::on(binary())
+        Self::on(&binary())
     }
 
     /// On a new server of another kind or version.
-    pub fn on(binary: PathBuf) -> Self {
+    pub fn on(binary: &Path) -> Self {
         Self { server: Server::of(binary, &[]) }
     }
 }
@@ -69,12 +69,12 @@ pub struct ClusterTarget(Cluster);
 impl ClusterTarget {
     /// On a new cluster.
     pub fn start() -> Self {
-        Self::on(binary())
+        Self::on(&binary())
     }
 
     /// On a new cluster of servers of another kind or version.
-    pub fn on(binary: PathBuf) -> Self {
-        Self(Cluster::of(&binary))
+    pub fn on(binary: &Path) -> Self {
+        Self(Cluster::of(binary))
     }
 }
 
@@ -125,11 +125,11 @@ pub struct PlainTarget {
 impl PlainTarget {
     /// On a new server.
     pub fn start() -> Self {
-        Self::on(binary())
+        Self::on(&binary())
     }
 
     /// On a new server of another kind or version.
-    pub fn on(binary: PathBuf) -> Self {
+    pub fn on(binary: &Path) -> Self {
         Self { server: Server::of(binary, &["--databases", "4096"]), next: AtomicU32::new(0) }
     }
 }

@@ -34,7 +34,7 @@ fn binaries() -> Vec<PathBuf> {
 
 /// Name and version up to the second number: what comes after it changes with the day.
 fn version(binary: &Path) -> String {
-    let server = Server::of(binary.to_owned(), &[]);
+    let server = Server::of(binary, &[]);
     let info = server.command(&["INFO", "server"]);
     let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name));
     let (name, version) = match field("valkey_version:") {
@@ -63,9 +63,9 @@ fn conformance_on_every_server_is_what_the_document_shows() {
     for binary in binaries() {
         let version = version(&binary);
         let reports = [
-            run_blocking(RedisTarget::on(binary.clone()), Options::default()),
-            run_blocking(PlainTarget::on(binary.clone()), Options::default()),
-            run_blocking(ClusterTarget::on(binary), Options::default()),
+            run_blocking(RedisTarget::on(&binary), Options::default()),
+            run_blocking(PlainTarget::on(&binary), Options::default()),
+            run_blocking(ClusterTarget::on(&binary), Options::default()),
         ];
         for report in &reports {
             println!("{version}: {report}");

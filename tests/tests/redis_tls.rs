@@ -74,11 +74,11 @@ async fn only_the_right_certificates_on_both_sides_open_an_encrypted_store() {
     let url = |ca: Option<&Certificates>, client: Option<&Certificates>| {
         let mut url = format!("rediss://127.0.0.1:{port}/app?connect_timeout=2s");
         if let Some(ca) = ca {
-            url += &format!("&tls_ca={}", ca.path("ca.crt"));
+            url = format!("{url}&tls_ca={}", ca.path("ca.crt"));
         }
         if let Some(client) = client {
             let (cert, key) = (client.path("client.crt"), client.path("client.key"));
-            url += &format!("&tls_cert={cert}&tls_key={key}");
+            url = format!("{url}&tls_cert={cert}&tls_key={key}");
         }
         url
     };

@@ -6,7 +6,7 @@ use std::fmt;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -40,14 +40,14 @@ impl Server {
     /// # Panics
     /// As [`start`](Self::start).
     pub fn with(options: &[&str]) -> Self {
-        Self::begin(binary(), u16::MAX, options, None)
+        Self::begin(&binary(), u16::MAX, options, None)
     }
 
     /// A server of another kind or version than the others.
     ///
     /// # Panics
     /// As [`start`](Self::start).
-    pub fn of(binary: PathBuf, options: &[&str]) -> Self {
+    pub fn of(binary: &Path, options: &[&str]) -> Self {
         Self::begin(binary, u16::MAX, options, None)
     }
 
@@ -55,7 +55,7 @@ impl Server {
     ///
     /// # Panics
     /// As [`start`](Self::start).
-    pub fn below(binary: PathBuf, port: u16, options: &[&str]) -> Self {
+    pub fn below(binary: &Path, port: u16, options: &[&str]) -> Self {
         Self::begin(binary, port, options, None)
     }
 
@@ -64,10 +64,10 @@ impl Server {
     /// # Panics
     /// As [`start`](Self::start).
     pub fn sentinel(settings: &str) -> Self {
-        Self::begin(binary(), u16::MAX, &[], Some(settings.to_owned()))
+        Self::begin(&binary(), u16::MAX, &[], Some(settings))
     }
 
-    fn begin(binary: PathBuf, below: u16, options: &[&str], settings: Option<String>) -> Self {
+    fn begin(binary: &Path, below: u16, options: &[&str], settings: Option<&str>) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let n = NEXT.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("store-redis-{}-{n}", std::process::id()));
@@ -79,9 +79,9 @@ impl Server {
                 child: None,
                 dir: dir.clone(),
                 port: free_port(below),
-                binary: binary.clone(),
+                binary: binary.to_owned(),
                 options: Vec::clone(&options),
-                settings: settings.clone(),
+                settings: settings.map(str::to_owned),
             };
             if server.spawn() {
                 return server;

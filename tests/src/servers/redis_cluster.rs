@@ -46,9 +46,8 @@ impl Cluster {
             "--repl-diskless-sync-delay",
             "0",
         ];
-        let servers: Vec<Server> = (0..2 * PRIMARIES)
-            .map(|_| Server::below(binary.to_owned(), 55_000, &options))
-            .collect();
+        let servers: Vec<Server> =
+            (0..2 * PRIMARIES).map(|_| Server::below(binary, 55_000, &options)).collect();
         let cluster = Self { servers };
         for (i, server) in cluster.primaries().iter().enumerate() {
             let (from, to) = (i * SLOTS / PRIMARIES, (i + 1) * SLOTS / PRIMARIES);
