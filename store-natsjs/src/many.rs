@@ -241,12 +241,13 @@ impl Table {
             }
             let payload = step.draft.payload.clone();
             if i + 1 < steps.len() {
-                js.mux.publish(&step.subject, Some(headers), payload).await?;
+                js.mux.publish(&self.route(&step.subject), Some(headers), payload).await?;
             } else {
                 headers.insert("Nats-Batch-Commit", "1");
                 // Nothing repeats it, so it has all the time there is.
                 let patient = Deadline { at: self.deadline.at, attempt: Duration::MAX / 4 };
-                let sent = js.mux.request(&step.subject, Some(headers), payload, patient);
+                let to = self.route(&step.subject);
+                let sent = js.mux.request(&to, Some(headers), payload, patient);
                 match sent.await.and_then(|message| read_ack(&message)) {
                     Ok(Stamp { sequence, .. }) => {
                         let first = sequence + 1 - steps.len() as u64;
