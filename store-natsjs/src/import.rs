@@ -167,7 +167,7 @@ struct Said {
 impl Table {
     fn message(&self, put: &Put<'_>) -> Result<Message> {
         unconditional(put)?;
-        let subject = self.subject(put.key)?;
+        let subject = self.route(&self.subject(put.key)?).into_owned();
         self.check_value(&put.value, &put.metadata)?;
         // What is below is not known, so that nothing is left to the server to remove: the record's own header hides it in time.
         let at = match self.resolve(put.expiry)? {

@@ -165,7 +165,7 @@ impl Table {
             let Blind { subject, draft, id, .. } = drafts.get(i)?;
             let mut headers = draft.headers.clone();
             headers.insert(WRITE_ID, id.as_str());
-            Some((subject.clone(), headers, draft.payload.clone()))
+            Some((self.route(subject).into_owned(), headers, draft.payload.clone()))
         };
         let mux = &self.shared.js.mux;
         let sent = mux.request_each(message, PIPELINE, self.deadline, |i, reply| {
@@ -325,12 +325,13 @@ impl Table {
             }
             let payload = step.draft.payload.clone();
             if i + 1 < steps.len() {
-                js.mux.publish(&step.subject, Some(headers), payload).await?;
+                js.mux.publish(&self.route(&step.subject), Some(headers), payload).await?;
             } else {
                 headers.insert("Nats-Batch-Commit", "1");
                 // Nothing repeats it, so it has all the time there is.
                 let patient = Deadline { at: self.deadline.at, attempt: Duration::MAX / 4 };
-                let sent = js.mux.request(step.subject.clone(), Some(headers), payload, patient);
+                let to = self.route(&step.subject).into_owned();
+                let sent = js.mux.request(to, Some(headers), payload, patient);
                 match sent.await.and_then(|message| read_ack(&message)) {
                     Ok(Stamp { sequence, .. }) => {
                         let first = sequence + 1 - steps.len() as u64;

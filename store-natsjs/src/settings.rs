@@ -72,6 +72,8 @@ pub(crate) struct Known {
     pub(crate) direct: bool,
     /// Nothing is written to this stream by its subjects: a mirror, or an aggregate that only reads.
     pub(crate) read_only: bool,
+    /// A mirror of the bucket of the same name elsewhere: the prefix of the API there, which writes go to.
+    pub(crate) origin_api: Option<String>,
 }
 
 impl Known {
@@ -109,6 +111,7 @@ impl Known {
             batched: switch("allow_batched") && server.has_fast_ingest(),
             direct: switch("allow_direct"),
             read_only: config.get("subjects").and_then(Json::as_array).is_none_or(Vec::is_empty),
+            origin_api: origin_api(&config),
             config,
         })
     }
@@ -162,6 +165,12 @@ impl Known {
         }
         config
     }
+}
+
+fn origin_api(config: &Json) -> Option<String> {
+    let is_same = config.pointer("/mirror/name") == config.get("name");
+    let api = config.pointer("/mirror/external/api").and_then(Json::as_str);
+    api.filter(|api| is_same && !api.is_empty()).map(str::to_owned)
 }
 
 fn check_mark(mark: Option<&str>, wanted: Layout, config: &Json) -> Result<()> {

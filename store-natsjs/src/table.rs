@@ -1,6 +1,7 @@
 //! One call on one table: the bucket as it is known now, and the call's deadline. Reading is here; writing, listing, batches and
 //! counters are in modules of their own.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,6 +69,11 @@ impl Table {
 
     pub(crate) fn subject(&self, key: Key<'_>) -> Result<String> {
         Ok(self.bucket.subject(&self.layout().tokens(&self.name, key)?))
+    }
+
+    /// Where a message of a subject is published.
+    pub(crate) fn route<'a>(&self, subject: &'a str) -> Cow<'a, str> {
+        self.shared.js.route(self.known.origin_api.as_deref(), subject)
     }
 
     pub(crate) fn revision(&self, sequence: u64) -> Revision {
@@ -216,7 +222,7 @@ impl Table {
         if nobody && self.shared.is_gone(&self.bucket, self.deadline).await {
             return Err(Fail::Gone);
         }
-        if nobody && changes && self.known.read_only {
+        if nobody && changes && self.known.read_only && self.known.origin_api.is_none() {
             let what = "the bucket is a copy of others and takes no writes: write to its origin";
             return Err(Error::unsupported(what).into());
         }

@@ -386,6 +386,10 @@ impl Watcher {
 
     fn on_message(&mut self, stored: &Stored) {
         let Some(view) = self.view.clone() else { return };
+        // No layout's records: what batches and compactions write.
+        if self.bucket.tokens(&stored.subject).starts_with("_kv") {
+            return;
+        }
         let before = self.forget(&stored.subject);
         let overdue = before.filter(|entry| entry.at.is_some_and(|at| at <= stored.time));
         if view.is_live(stored) {

@@ -190,9 +190,10 @@ impl Table {
             headers
         };
         let mut round = 0;
+        let to = self.route(subject);
         loop {
             let js = &self.shared.js;
-            let sent = js.store(subject, headers(), draft.payload.clone(), self.deadline);
+            let sent = js.store(&to, headers(), draft.payload.clone(), self.deadline);
             let fault = match sent.await {
                 Ok(stamp) => {
                     self.acknowledged(subject, draft, stamp.sequence);
@@ -483,7 +484,10 @@ pub(crate) async fn bury(shared: &Arc<Shared>, name: &Name, subject: &str, seque
     headers.insert(ENDED, sequence.to_string());
     headers.insert(EXPECTED, sequence.to_string());
     headers.insert(WRITE_ID, shared.write_id());
-    let done = shared.js.store(subject, headers, Bytes::new(), shared.deadline()).await;
+    let known = shared.bucket(name).peek();
+    let elsewhere = known.as_ref().and_then(|(known, _)| known.origin_api.as_deref());
+    let to = shared.js.route(elsewhere, subject);
+    let done = shared.js.store(&to, headers, Bytes::new(), shared.deadline()).await;
     match done {
         Ok(stamp) => shared.bucket(name).acked.note(subject, stamp.sequence),
         Err(fault) if fault.is_wrong_sequence() => {}

@@ -184,7 +184,7 @@ async fn updates_keep_what_the_driver_does_not_know() {
             ("name", serde_json::json!("KV_other")),
             ("metadata", serde_json::json!({ "store-layout": "other" })),
             ("metadata", serde_json::json!({})),
-            ("num_replicas", serde_json::json!(-7)),
+            ("num_replicas", serde_json::json!(3)),
         ] {
             let error =
                 bucket.reconfigure(|config| config[what] = change.clone()).await.unwrap_err();

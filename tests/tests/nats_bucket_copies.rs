@@ -200,8 +200,9 @@ async fn aggregates(nats: &Nats, layout: Layout) {
     t.write("mine", "2").if_revision(first).await.unwrap();
     assert_eq!(read(&t, "mine").await.as_deref(), Some("2"));
     assert!(b.read("mine").await.unwrap().is_none(), "no origin sees it");
-    b.write("new.later", "x").await.unwrap();
-    shows(&t, "new.later", Some("x")).await;
+    let later = if layout == Layout::GoMicroBase32 { "old.of-b" } else { "new.later" };
+    b.write(later, "x").await.unwrap();
+    shows(&t, later, Some("x")).await;
 
     let mut names: Vec<_> = nats.buckets().await.unwrap().into_iter().map(|s| s.bucket).collect();
     names.sort();
@@ -348,7 +349,7 @@ async fn buckets_of_another_domain_are_read_mirrored_and_aggregated() {
         }
         assert_eq!(read(&t, "own").await.as_deref(), Some("x"));
         let error = local.write("new.22", "x").await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        assert!(error.kind().is_transient(), "it may be there again: {error}");
         leaf.delete_mirror("KV_orders").await.unwrap();
     }
 }

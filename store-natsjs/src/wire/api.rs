@@ -1,5 +1,6 @@
 //! JetStream's API: requests with repetition, within a deadline.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_nats::{HeaderMap, Message};
@@ -52,6 +53,15 @@ pub(crate) struct Js {
 impl Js {
     pub(crate) fn new(mux: Mux, prefix: &str) -> Self {
         Self { mux: Arc::new(mux), prefix: prefix.into() }
+    }
+
+    /// Where a message for a stream is published. Neither domains nor accounts let a bucket's subjects pass as they are: they go below
+    /// the prefix of the API, as those of other clients do.
+    pub(crate) fn route<'a>(&self, elsewhere: Option<&str>, subject: &'a str) -> Cow<'a, str> {
+        match elsewhere.or(Some(&*self.prefix).filter(|prefix| *prefix != "$JS.API")) {
+            Some(prefix) => format!("{prefix}.{subject}").into(),
+            None => subject.into(),
+        }
     }
 
     pub(crate) fn subject(&self, rest: &str) -> String {
