@@ -63,6 +63,8 @@ async fn the_primary_is_found_and_found_again_when_it_changes() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     watched.eventually("the other one is the primary", || watched.primary() == 1);
+    // Until it is told, the old one takes writes, and loses them: Redis promises no more.
+    watched.eventually("the old one follows it", || watched.servers[0].info("role") == "slave");
     until_served(&table, "after").await;
     assert_eq!(watched.servers[1].command(&["EXISTS", "{app/t}:after"]), ":1");
     assert_eq!(table.value("k").await.unwrap().as_deref(), Some(&b"v"[..]));
