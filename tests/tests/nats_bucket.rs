@@ -118,7 +118,7 @@ async fn status_is_complete_and_fresh() {
         let store: Arc<dyn Store> = Arc::new(nats.clone());
         let t = store.database("app").unwrap().table("t").unwrap();
         for i in 0..5 {
-            let revision = t.write("a", &i.to_string()).await.unwrap().revision.unwrap();
+            let revision = t.write("a", i.to_string()).await.unwrap().revision.unwrap();
             let status = bucket.status().await.unwrap();
             assert_eq!(status.values, (i + 1).min(3), "fresh after each write");
             assert_eq!((status.keys, status.last_sequence), (1, revision.sequence()));
@@ -145,7 +145,8 @@ async fn updates_keep_what_the_driver_does_not_know() {
         nats.create_database(&app, &DatabaseConfig::new()).await.unwrap();
         let bucket = nats.bucket(&app);
         let unknown = |config: &mut serde_json::Value| {
-            config["consumer_limits"] = serde_json::json!({ "max_ack_pending": 77 });
+            let hour = serde_json::json!({ "inactive_threshold": 3_600_000_000_000_u64 });
+            config["consumer_limits"] = hour;
             if version == Version::Newest {
                 config["allow_batched"] = true.into();
             }
@@ -153,7 +154,8 @@ async fn updates_keep_what_the_driver_does_not_know() {
         bucket.reconfigure(unknown).await.unwrap();
         let kept = async || {
             let config = bucket.status().await.unwrap().stream_config;
-            assert_eq!(config["consumer_limits"]["max_ack_pending"], 77, "{version:?}");
+            let limit = &config["consumer_limits"]["inactive_threshold"];
+            assert_eq!(*limit, 3_600_000_000_000_u64, "{version:?}");
             if version == Version::Newest {
                 assert_eq!(config["allow_batched"], true, "what the driver has no word for");
             }
@@ -184,7 +186,7 @@ async fn updates_keep_what_the_driver_does_not_know() {
             ("name", serde_json::json!("KV_other")),
             ("metadata", serde_json::json!({ "store-layout": "other" })),
             ("metadata", serde_json::json!({})),
-            ("num_replicas", serde_json::json!(3)),
+            ("storage", serde_json::json!("memory")),
         ] {
             let error =
                 bucket.reconfigure(|config| config[what] = change.clone()).await.unwrap_err();

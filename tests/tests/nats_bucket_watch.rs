@@ -201,7 +201,7 @@ async fn a_watch_goes_on_after_the_server_was_killed_and_after_its_consumer_was_
                 _ => {}
             }
             for i in 0..20 {
-                t.write(&format!("k{i}"), &round.to_string()).await.unwrap();
+                t.write(&format!("k{i}"), round.to_string()).await.unwrap();
             }
             for i in 0..20 {
                 assert_eq!(
@@ -357,10 +357,10 @@ async fn a_map_survives_the_server_and_finds_what_it_missed() {
         for round in 1..=3 {
             world.server.restart();
             for i in 0..200 {
-                t.write(&format!("k{i}"), &round.to_string()).await.unwrap();
+                t.write(&format!("k{i}"), round.to_string()).await.unwrap();
             }
             t.delete(&format!("k{round}")).await.unwrap();
-            let last = t.write("last", &round.to_string()).await.unwrap().revision.unwrap();
+            let last = t.write("last", round.to_string()).await.unwrap().revision.unwrap();
             map.wait_for(last, PATIENCE).await.unwrap();
             assert_eq!(map.len(), 200);
             let all = t.scan().limit(1000).await.unwrap();
