@@ -370,7 +370,7 @@ async fn jetstream_is_found_in_its_domain_and_behind_an_import() {
           exports: [{ service: \"$JS.API.>\", response_type: stream }, { service: \"$KV.>\" }] },\n\
         APP: { users: [{ user: app, password: a }],\n\
           imports: [{ service: { account: DATA, subject: \"$JS.API.>\" }, to: \"DATA.API.>\" },\n\
-                    { service: { account: DATA, subject: \"$KV.>\" } }] }\n}";
+                    { service: { account: DATA, subject: \"$KV.>\" }, to: \"DATA.API.$KV.>\" }] }\n}";
     let server = self::server(accounts);
     let user = |user: &str, password: &str| {
         let credentials = Credentials::UserPassword(user.into(), password.into());
