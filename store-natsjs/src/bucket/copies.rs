@@ -166,7 +166,7 @@ impl Nats {
         config["mirror_direct"] = origin.keys.is_empty().into();
         if let Some(fields) = config.as_object_mut() {
             // What a mirror must not have.
-            for field in ["subjects", "first_seq", "allow_atomic"] {
+            for field in ["subjects", "first_seq", "allow_atomic", "allow_batched"] {
                 fields.remove(field);
             }
         }
