@@ -122,6 +122,8 @@ def fmt(run: Run) -> None:
 
 def lints(run: Run) -> None:
     run.clippy("--workspace", "--all-targets", "--all-features")
+    # As its users build it: without what the suites need.
+    run.clippy("-p", "tests", "--bin", "bench")
     # Each feature of a library on its own, and none: what only builds by the accident of another feature shows here.
     for package in run.libraries:
         features = sorted(set(package["features"]) - {"default"})

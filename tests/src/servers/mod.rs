@@ -9,5 +9,7 @@ pub mod nats_proxy;
 pub mod proxy;
 #[cfg(feature = "suites")]
 pub mod redis;
+#[cfg(feature = "suites")]
 pub mod redis_cluster;
+#[cfg(feature = "suites")]
 pub mod redis_sentinel;
