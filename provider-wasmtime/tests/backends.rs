@@ -181,10 +181,14 @@ async fn asynchronous(guest: &mut AsyncGuest, b: &str) {
     assert_eq!(guest.swap(b, "gone", b"y", None, Some(b"x")).await.unwrap(), Some(None));
     assert_eq!(guest.get(b, "k").await.unwrap().unwrap(), b"y");
 
-    guest.set(b, "lock", b"me", Some(700), true).await.unwrap();
-    is(guest.set(b, "lock", b"you", Some(700), true).await, "precondition-failed");
-    tokio::time::sleep(Duration::from_millis(900)).await;
-    assert!(!guest.exists(b, "lock").await.unwrap(), "it has expired");
+    let since = Instant::now();
+    guest.set(b, "lock", b"me", Some(2000), true).await.unwrap();
+    is(guest.set(b, "lock", b"you", Some(2000), true).await, "precondition-failed");
+    while guest.exists(b, "lock").await.unwrap() {
+        assert!(since.elapsed() < Duration::from_secs(20), "it does not expire");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(since.elapsed() >= Duration::from_secs(2), "it has expired early");
     guest.set(b, "lock", b"you", Some(60_000), true).await.unwrap();
     assert_eq!(guest.get(b, "lock").await.unwrap().unwrap(), b"you");
 }

@@ -20,6 +20,7 @@
 //! # }).unwrap();
 //! ```
 
+mod backoff;
 mod bucket;
 mod buckets;
 mod error;

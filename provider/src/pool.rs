@@ -7,6 +7,7 @@ use store_core::config::{Registry, StoreUrl};
 use store_core::{ErrorKind, StoreAdmin};
 use tokio::sync::watch;
 
+use crate::backoff::Backoff;
 use crate::{Error, Result};
 
 /// Connections to backends, one per resolved URL however many buckets use it. A connection is made in the background and tried
@@ -178,7 +179,7 @@ impl fmt::Debug for Connection {
 
 /// Opens a store, tries again where that may help, and closes it when nobody holds the connection any more.
 async fn run(registry: Registry, url: String, address: String, tell: watch::Sender<State>) {
-    let mut pause = Duration::from_millis(50);
+    let mut backoff = Backoff::new();
     let store = loop {
         let opened = tokio::select! {
             opened = registry.open(&url) => opened,
@@ -197,7 +198,7 @@ async fn run(registry: Registry, url: String, address: String, tell: watch::Send
             }
         }
         tokio::select! {
-            () = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_secs(5)),
+            () = backoff.pause() => {}
             () = tell.closed() => return,
         }
     };

@@ -1,11 +1,11 @@
 use std::collections::BTreeSet;
 use std::fmt;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use store_core::{ErrorKind, Event, EventStream, Revision, Scope};
 
+use crate::backoff::Backoff;
 use crate::{Bucket, Error, Result};
 
 /// A change in a bucket, as watchers are told.
@@ -110,10 +110,8 @@ pub struct Watching {
     scope: Scope,
     events: Option<EventStream>,
     last: Option<Revision>,
-    pause: Duration,
+    backoff: Backoff,
 }
-
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 impl Bucket {
     /// Watches: every change made after this returned is told of, in order per key. Where the backend goes away, the watch is resumed
@@ -130,7 +128,7 @@ impl Bucket {
             scope,
             events: Some(events),
             last: None,
-            pause: FIRST_PAUSE,
+            backoff: Backoff::new(),
         })
     }
 }
@@ -162,7 +160,7 @@ impl Watching {
             let failure = match &mut self.events {
                 Some(events) => match events.next().await {
                     Some(Ok(event)) => {
-                        self.pause = FIRST_PAUSE;
+                        self.backoff.reset();
                         self.last = event.revision().or(self.last);
                         match change(&self.bucket, &self.filter, event) {
                             Some(change) => return Ok(Some(change)),
@@ -192,8 +190,7 @@ impl Watching {
                 Some(error) => tracing::warn!(%error, "a watch was interrupted"),
                 None => tracing::warn!("a watch ended"),
             }
-            tokio::time::sleep(self.pause).await;
-            self.pause = (self.pause * 2).min(Duration::from_secs(5));
+            self.backoff.pause().await;
         }
     }
 }

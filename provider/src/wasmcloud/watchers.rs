@@ -7,6 +7,7 @@ use async_nats::HeaderMap;
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::{error, info, warn};
 
+use crate::backoff::Backoff;
 use crate::wasmcloud::bindings::wrpc::keyvalue::watcher;
 use crate::wasmcloud::trace::{self, TraceContext};
 use crate::{Buckets, Change, Filter, Watching};
@@ -98,7 +99,7 @@ async fn run(call: Caller, buckets: Buckets, filter: Filter) {
 
 /// Tries until the backend is there.
 async fn begin(buckets: &Buckets, filter: &Filter) -> Watching {
-    let mut pause = Duration::from_millis(100);
+    let mut backoff = Backoff::new();
     loop {
         let begun = match buckets.open("").await {
             Ok(bucket) => bucket.watch(filter.clone()).await,
@@ -108,8 +109,7 @@ async fn begin(buckets: &Buckets, filter: &Filter) -> Watching {
             Ok(watching) => return watching,
             Err(error) => warn!(%error, "a watch cannot begin yet"),
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_secs(5));
+        backoff.pause().await;
     }
 }
 
@@ -117,6 +117,7 @@ impl Caller {
     async fn tell(&self, wrpc: &wrpc_transport_nats::Client, change: Change) {
         // A trace begins with each change; all attempts to tell of it belong to it.
         let trace = TraceContext::below(None);
+        let mut backoff = Backoff::new();
         for attempt in 1..=TRIES {
             let mut headers = self.headers.clone();
             headers.insert(trace::HEADER, TraceContext::below(Some(trace)).to_string());
@@ -134,8 +135,12 @@ impl Caller {
                 Ok(Err(error)) => format!("{error:#}"),
                 Err(_) => "no answer".to_owned(),
             };
-            warn!(prefix = self.prefix, attempt, error, %trace, "a component was not told of a change");
-            tokio::time::sleep(Duration::from_millis(100) * attempt).await;
+            if attempt == TRIES {
+                error!(prefix = self.prefix, error, %trace, "a component was not told of a change, which is given up");
+            } else {
+                warn!(prefix = self.prefix, attempt, error, %trace, "a component was not told of a change");
+                backoff.pause().await;
+            }
         }
     }
 }
