@@ -18,12 +18,16 @@ pub(crate) trait Contestant: Sized + Send + Sync + 'static {
 /// Reads single records.
 pub(crate) trait Reads: Send + Sync + 'static {
     /// Reads an owned record and goes through its value; absent is an error, for no case reads what was not loaded.
-    fn read(&self, key: &str) -> impl Future<Output = Result<u64>> + Send;
+    fn read<'a>(&'a self, key: &'a str) -> impl Future<Output = Result<u64>> + Send;
 }
 
 /// Reads and overwrites single records.
 pub(crate) trait Points: Contestant + Reads {
-    fn write(&self, key: &str, value: &[u8]) -> impl Future<Output = Result<()>> + Send;
+    fn write<'a>(
+        &'a self,
+        key: &'a str,
+        value: &'a [u8],
+    ) -> impl Future<Output = Result<()>> + Send;
 }
 
 /// Creates records that must not exist, and deletes.

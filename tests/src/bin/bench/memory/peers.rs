@@ -62,7 +62,7 @@ impl Contestant for Dash {
 }
 
 impl Reads for Dash {
-    async fn read(&self, key: &str) -> Result<u64> {
+    async fn read<'a>(&'a self, key: &'a str) -> Result<u64> {
         let entry = self.0.get(key).map(|held| held.value().clone());
         let entry = entry.filter(Entry::alive).ok_or_else(lost)?;
         Ok(touch(&entry.value))
@@ -70,7 +70,7 @@ impl Reads for Dash {
 }
 
 impl Points for Dash {
-    async fn write(&self, key: &str, value: &[u8]) -> Result<()> {
+    async fn write<'a>(&'a self, key: &'a str, value: &'a [u8]) -> Result<()> {
         let next = Entry::new(value);
         if let Some(mut held) = self.0.get_mut(key) {
             let old = held.renew(next);
@@ -101,7 +101,7 @@ impl Contestant for IndexedDash {
 }
 
 impl Reads for IndexedDash {
-    async fn read(&self, key: &str) -> Result<u64> {
+    async fn read<'a>(&'a self, key: &'a str) -> Result<u64> {
         let entry = self.map.get(key).map(|held| held.value().clone());
         let entry = entry.filter(Entry::alive).ok_or_else(lost)?;
         Ok(touch(&entry.value))
@@ -109,7 +109,7 @@ impl Reads for IndexedDash {
 }
 
 impl Points for IndexedDash {
-    async fn write(&self, key: &str, value: &[u8]) -> Result<()> {
+    async fn write<'a>(&'a self, key: &'a str, value: &'a [u8]) -> Result<()> {
         let next = Entry::new(value);
         if let Some(mut held) = self.map.get_mut(key) {
             let old = held.renew(next);
@@ -139,14 +139,14 @@ impl Contestant for Moka {
 }
 
 impl Reads for Moka {
-    async fn read(&self, key: &str) -> Result<u64> {
+    async fn read<'a>(&'a self, key: &'a str) -> Result<u64> {
         let entry = self.0.get(key).await.ok_or_else(lost)?;
         Ok(touch(&entry.value))
     }
 }
 
 impl Points for Moka {
-    async fn write(&self, key: &str, value: &[u8]) -> Result<()> {
+    async fn write<'a>(&'a self, key: &'a str, value: &'a [u8]) -> Result<()> {
         self.0.insert(key.into(), Entry::new(value)).await;
         Ok(())
     }
@@ -183,7 +183,7 @@ impl Contestant for GoMicro {
 }
 
 impl Reads for GoMicro {
-    async fn read(&self, key: &str) -> Result<u64> {
+    async fn read<'a>(&'a self, key: &'a str) -> Result<u64> {
         let joined = Self::join(key);
         let record = self.0.read().get(&joined).cloned();
         let alive = record.filter(|record| record.expires.is_none());
@@ -192,7 +192,7 @@ impl Reads for GoMicro {
 }
 
 impl Points for GoMicro {
-    async fn write(&self, key: &str, value: &[u8]) -> Result<()> {
+    async fn write<'a>(&'a self, key: &'a str, value: &'a [u8]) -> Result<()> {
         let record = GoRecord { value: value.to_vec(), metadata: BTreeMap::new(), expires: None };
         let old = self.0.write().insert(Self::join(key), record);
         drop(old);
@@ -232,7 +232,7 @@ impl Contestant for LockedTree {
 }
 
 impl Reads for LockedTree {
-    async fn read(&self, key: &str) -> Result<u64> {
+    async fn read<'a>(&'a self, key: &'a str) -> Result<u64> {
         let entry = self.0.read().get(key).cloned();
         let entry = entry.filter(Entry::alive).ok_or_else(lost)?;
         Ok(touch(&entry.value))
@@ -240,7 +240,7 @@ impl Reads for LockedTree {
 }
 
 impl Points for LockedTree {
-    async fn write(&self, key: &str, value: &[u8]) -> Result<()> {
+    async fn write<'a>(&'a self, key: &'a str, value: &'a [u8]) -> Result<()> {
         let next = Entry::new(value);
         let mut map = self.0.write();
         if let Some(held) = map.get_mut(key) {
