@@ -1,7 +1,7 @@
 //! Answers of the server, taken apart without a panic whatever they are.
 
 use redis::Value;
-use store_core::{Error, Result};
+use store_core::{Error, Key, Result};
 
 use crate::fault::{Effect, fault, unexpected};
 
@@ -11,6 +11,25 @@ pub(crate) fn checked(value: Value, effect: Effect) -> Result<Value> {
         Value::ServerError(error) => Err(fault(error.into(), effect)),
         value => Ok(value),
     }
+}
+
+/// What one request answered for each of its keys; where it failed as a whole, each has the error.
+pub(crate) fn each<T>(
+    keys: &[Key<'_>],
+    answered: Result<Vec<Result<T>>>,
+) -> impl Iterator<Item = Result<T>> {
+    let (answers, failed) = match answered {
+        Ok(answers) => (answers, None),
+        Err(error) => (Vec::new(), Some(error)),
+    };
+    let mut answers = answers.into_iter();
+    keys.iter().map(move |key| {
+        let answer = match &failed {
+            Some(error) => Err(error.clone()),
+            None => answers.next().unwrap_or_else(|| Err(unexpected())),
+        };
+        answer.map_err(|error| error.with_key(*key))
+    })
 }
 
 pub(crate) fn array(value: Value) -> Result<Vec<Value>> {

@@ -26,18 +26,10 @@ impl Connector {
         prefix: &[&str],
         keys: &[Key<'_>],
     ) -> Vec<Result<Option<Bytes>>> {
-        let mut answers = Vec::with_capacity(keys.len());
         let prefix = prefix.concat();
+        let mut answers = Vec::with_capacity(keys.len());
         for chunk in keys.chunks(CHUNK) {
-            match self.get_chunk(&prefix, chunk).await {
-                Ok(values) => {
-                    let named = chunk.iter().zip(values);
-                    answers.extend(named.map(|(key, value)| value.map_err(|e| e.with_key(*key))));
-                }
-                Err(error) => {
-                    answers.extend(chunk.iter().map(|key| Err(error.clone().with_key(*key))));
-                }
-            }
+            answers.extend(reply::each(chunk, self.get_chunk(&prefix, chunk).await));
         }
         answers
     }

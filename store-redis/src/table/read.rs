@@ -90,12 +90,7 @@ impl Tables {
     ) -> Vec<Result<Option<Record>>> {
         let mut answers = Vec::with_capacity(keys.len());
         for chunk in keys.chunks(CHUNK) {
-            match self.read_chunk(table, chunk).await {
-                Ok(records) => answers.extend(records),
-                Err(error) => {
-                    answers.extend(chunk.iter().map(|key| Err(error.clone().with_key(key))));
-                }
-            }
+            answers.extend(reply::each(chunk, self.read_chunk(table, chunk).await));
         }
         answers
     }
@@ -132,7 +127,7 @@ impl Tables {
             } else {
                 one(*key, value, entry)
             };
-            records.push(record.map_err(|error| error.with_key(key)));
+            records.push(record);
         }
         Ok(records)
     }

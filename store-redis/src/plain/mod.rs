@@ -1,27 +1,26 @@
 //! The layout `plain`: values at keys that other programs know, and nothing else.
 
+mod list;
+mod read;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use redis::{Cmd, Pipeline, Value};
 use store_core::options::Expires;
 use store_core::{
-    Capability, Clock as _, Condition, Counter, Cursor, Deleted, Error, ErrorKind, Expiry, Feature,
-    Key, ListOptions, Name, Namespace, Order, Page, Put, ReadOptions, Record, Remove, Result,
-    SystemClock, Timestamp, U64Page, Written,
+    Capability, Clock as _, Condition, Counter, Deleted, Error, ErrorKind, Expiry, Feature, Key,
+    Name, Namespace, Put, Remove, Result, SystemClock, Written,
 };
 
 use crate::connector::Connector;
 use crate::fault::{Effect, corrupt, unexpected};
 use crate::reply;
 use crate::script::PLAIN;
-use crate::table::{MAX_COMPARED, escape_glob};
+use crate::table::MAX_COMPARED;
 use crate::template::Template;
 
-/// The kind of this layout's cursors: the server's own.
-const CURSOR: u8 = b's';
 /// How many keys the server looks at before it answers.
 const COUNT: usize = 400;
 /// How many reads or writes go together.
@@ -83,106 +82,6 @@ impl Plain {
 
     fn key(&self, ns: &Namespace, key: Key<'_>) -> Result<String> {
         Ok([&*self.prefix(ns)?, key.as_str()].concat())
-    }
-
-    pub(crate) async fn read(
-        &self,
-        ns: &Namespace,
-        key: Key<'_>,
-        o: ReadOptions,
-    ) -> Result<Option<Record>> {
-        if o.revision.is_some() {
-            return Err(Error::lacks(Feature::History));
-        }
-        self.read_many(ns, &[key]).await.pop().ok_or_else(unexpected)?
-    }
-
-    pub(crate) async fn read_value(
-        &self,
-        ns: &Namespace,
-        key: Key<'_>,
-        o: ReadOptions,
-    ) -> Result<Option<Bytes>> {
-        if o.revision.is_some() {
-            return Err(Error::lacks(Feature::History));
-        }
-        self.connector.get(&[&self.prefix(ns)?, key.as_str()]).await
-    }
-
-    pub(crate) async fn read_values(
-        &self,
-        ns: &Namespace,
-        keys: &[Key<'_>],
-    ) -> Vec<Result<Option<Bytes>>> {
-        match self.prefix(ns) {
-            Ok(prefix) => self.connector.get_many(&[&prefix], keys).await,
-            Err(error) => keys.iter().map(|key| Err(error.clone().with_key(*key))).collect(),
-        }
-    }
-
-    pub(crate) async fn exists(&self, ns: &Namespace, key: Key<'_>) -> Result<bool> {
-        let mut command = redis::cmd("EXISTS");
-        command.arg(self.key(ns, key)?);
-        Ok(reply::int(&self.connector.command(&command, Effect::Read).await?)? > 0)
-    }
-
-    pub(crate) async fn read_many(
-        &self,
-        ns: &Namespace,
-        keys: &[Key<'_>],
-    ) -> Vec<Result<Option<Record>>> {
-        let mut answers = Vec::with_capacity(keys.len());
-        for chunk in keys.chunks(CHUNK) {
-            match self.read_chunk(ns, chunk).await {
-                Ok(records) => answers.extend(records),
-                Err(error) => {
-                    answers.extend(chunk.iter().map(|key| Err(error.clone().with_key(key))));
-                }
-            }
-        }
-        answers
-    }
-
-    async fn read_chunk(
-        &self,
-        ns: &Namespace,
-        keys: &[Key<'_>],
-    ) -> Result<Vec<Result<Option<Record>>>> {
-        let prefix = self.prefix(ns)?;
-        // Before Redis 7.0 only the time that is left can be had, and is no instant to the millisecond.
-        let exact = self.connector.link("").await?.major >= 7;
-        let mut pipe = Pipeline::with_capacity(2 * keys.len());
-        pipe.atomic();
-        for key in keys {
-            let key = format!("{prefix}{key}");
-            pipe.cmd("GET").arg(&key);
-            pipe.cmd(if exact { "PEXPIRETIME" } else { "PTTL" }).arg(&key);
-        }
-        let before = SystemClock.now();
-        let answers = match self.connector.together(&pipe).await {
-            // A server whose memory is full takes no transaction.
-            Err(error) if error.kind() == ErrorKind::Full => {
-                let mut loose = Pipeline::with_capacity(pipe.len());
-                for command in pipe.cmd_iter() {
-                    loose.add_command(command.clone());
-                }
-                self.connector.pipeline(&loose, Effect::Read).await?
-            }
-            answers => answers?,
-        };
-        let mut answers = answers.into_iter();
-        let mut records = Vec::with_capacity(keys.len());
-        for key in keys {
-            let value = answers.next().ok_or_else(unexpected)?;
-            let time = u64::try_from(reply::int(&answers.next().ok_or_else(unexpected)?)?).ok();
-            let expires = match time {
-                Some(at) if exact => Timestamp::from_millis(at),
-                Some(left) => before.checked_add(Duration::from_millis(left)),
-                None => None,
-            };
-            records.push(record(*key, value, expires).map_err(|error| error.with_key(key)));
-        }
-        Ok(records)
     }
 
     pub(crate) async fn write(&self, ns: &Namespace, put: Put<'_>) -> Result<Written> {
@@ -378,102 +277,6 @@ impl Plain {
         Ok(Counter::new(reply::number(&value).ok_or_else(unexpected)?, None))
     }
 
-    /// Keys in the server's order; within one answer of the server in byte order. A key may come twice.
-    pub(crate) async fn list(&self, ns: &Namespace, o: &ListOptions) -> Result<Page<String>> {
-        self.connector.open()?;
-        if o.order != Order::Any {
-            return Err(Error::lacks(Feature::ByteOrder));
-        }
-        let mut place = match &o.cursor {
-            Some(cursor) => Place::parse(&cursor.open(ns, CURSOR)?)?,
-            None => Place { start: o.start_after.clone().unwrap_or_default(), ..Place::default() },
-        };
-        if o.limit == 0 {
-            return Ok(Page::default());
-        }
-        let mut skip = if o.cursor.is_some() { 0 } else { o.offset };
-        let mut keys: Vec<String> = Vec::new();
-        loop {
-            let (next, mut found) = self.scan_once(ns, place.cursor, COUNT, &o.prefix).await?;
-            found.sort_unstable();
-            found.dedup();
-            for key in found {
-                let wanted = key.ends_with(&*o.suffix) && *key > *place.start;
-                if !wanted || place.seen.contains(&hash(&key)) {
-                    continue;
-                }
-                if skip == 0 && keys.len() == o.limit {
-                    return Ok(Page::new(keys, Some(place.cursor(ns))));
-                }
-                place.seen.push(hash(&key));
-                match skip.checked_sub(1) {
-                    Some(left) => skip = left,
-                    None => keys.push(key),
-                }
-            }
-            if next == 0 {
-                return Ok(Page::new(keys, None));
-            }
-            place = Place { cursor: next, start: place.start, seen: Vec::new() };
-            if keys.len() >= o.limit {
-                return Ok(Page::new(keys, Some(place.cursor(ns))));
-            }
-        }
-    }
-
-    async fn scan_once(
-        &self,
-        ns: &Namespace,
-        cursor: u64,
-        count: usize,
-        start: &str,
-    ) -> Result<(u64, Vec<String>)> {
-        let prefix = self.prefix(ns)?;
-        let pattern = format!("{}*", escape_glob(&(prefix.clone() + start)));
-        let mut command = redis::cmd("SCAN");
-        command.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(count);
-        command.arg("TYPE").arg("string");
-        let answer = reply::array(self.connector.command(&command, Effect::Read).await?)?;
-        let [next, items] = <[Value; 2]>::try_from(answer).map_err(|_| unexpected())?;
-        let next = reply::number(reply::bytes(&next)?).ok_or_else(unexpected)?;
-        let mut keys = Vec::new();
-        for item in reply::array(items)? {
-            // What no key of ours can be is somebody else's.
-            let Ok(name) = reply::text(item) else { continue };
-            if let Some(key) = name.strip_prefix(&*prefix)
-                && Key::new(key).is_ok()
-            {
-                keys.push(key.to_owned());
-            }
-        }
-        Ok((next, keys))
-    }
-
-    pub(crate) async fn scan(&self, ns: &Namespace, o: &ListOptions) -> Result<Page<Record>> {
-        let names = self.list(ns, o).await?;
-        let keys = names.items.iter().map(Key::new).collect::<Result<Vec<_>>>()?;
-        let mut page = Page::new(Vec::with_capacity(keys.len()), names.next);
-        for read in self.read_many(ns, &keys).await {
-            match read {
-                Ok(Some(record)) => page.items.push(record),
-                Ok(None) => {}
-                Err(error) if error.kind() == ErrorKind::Corrupt => page.faults.push(error),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(page)
-    }
-
-    pub(crate) async fn scan_u64(
-        &self,
-        ns: &Namespace,
-        cursor: u64,
-        limit: usize,
-    ) -> Result<U64Page> {
-        let (next, keys) = self.scan_once(ns, cursor, limit.clamp(10, COUNT), "").await?;
-        Ok(U64Page::new(keys, (next != 0).then_some(next)))
-    }
-
     pub(crate) fn lacks<T>(&self, feature: Feature) -> Result<T> {
         self.connector.open()?;
         Err(Error::lacks(feature))
@@ -526,61 +329,6 @@ impl Plain {
             }
         }
     }
-}
-
-/// Where a listing goes on: at a cursor of the server, without what was shown already of its answer there.
-#[derive(Clone, Debug, Default)]
-struct Place {
-    cursor: u64,
-    /// Only keys after this one.
-    start: String,
-    /// Hashes of the keys that were shown. The server may answer otherwise the next time, when its tables grew or shrank.
-    seen: Vec<u32>,
-}
-
-/// What fits in a cursor's text beside the longest key.
-const MAX_SEEN: usize = 480;
-
-impl Place {
-    fn parse(bytes: &[u8]) -> Result<Self> {
-        let wrong = || Error::invalid("not a cursor of this store");
-        let (cursor, rest) = bytes.split_first_chunk::<8>().ok_or_else(wrong)?;
-        let (len, rest) = rest.split_first_chunk::<2>().ok_or_else(wrong)?;
-        let len = usize::from(u16::from_be_bytes(*len));
-        let (start, rest) = rest.split_at_checked(len).ok_or_else(wrong)?;
-        let (seen, odd) = rest.as_chunks::<4>();
-        if !odd.is_empty() {
-            return Err(wrong());
-        }
-        Ok(Self {
-            cursor: u64::from_be_bytes(*cursor),
-            start: String::from_utf8(start.to_vec()).map_err(|_| wrong())?,
-            seen: seen.iter().map(|&bytes| u32::from_be_bytes(bytes)).collect(),
-        })
-    }
-
-    fn cursor(&self, ns: &Namespace) -> Cursor {
-        let mut bytes = self.cursor.to_be_bytes().to_vec();
-        bytes.extend_from_slice(&(self.start.len() as u16).to_be_bytes());
-        bytes.extend_from_slice(self.start.as_bytes());
-        // Too many of them are shown again, which this order may.
-        let seen = if self.seen.len() > MAX_SEEN { &[] } else { &self.seen[..] };
-        bytes.extend(seen.iter().flat_map(|hash| hash.to_be_bytes()));
-        Cursor::new(ns, CURSOR, &bytes)
-    }
-}
-
-/// The same in every process.
-fn hash(key: &str) -> u32 {
-    let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    (hash ^ (hash >> 32)) as u32
-}
-
-fn record(key: Key<'_>, value: Value, expires: Option<Timestamp>) -> Result<Option<Record>> {
-    let value = reply::optional(value)?;
-    Ok(value.map(|value| Record::builder(key, value).expires(expires).build()))
 }
 
 /// A call of the script, up to its value.
