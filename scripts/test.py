@@ -150,12 +150,12 @@ def rust(run: Run) -> None:
         promises.setdefault(checks.dotted(checks.rust_version(package)), []).append(package["name"])
     for promised, names in sorted(promises.items()):
         run.say(f"Rust {promised}: every package that {', '.join(names)} need allows it")
-        if shutil.which("rustup") and run.succeeds(["rustup", "run", promised, "rustc", "--version"]):
-            libraries = [word for name in names for word in ("-p", name)]
-            run.command(["rustup", "run", promised, "cargo", "check", *libraries, "--all-features", "--locked"])
-            run.say(f"built with Rust {promised}")
-        else:
+        if not run.has_rust(promised):
             run.say(f"not built with it, as it is not here: `rustup toolchain install {promised}` adds that")
+            continue
+        libraries = [word for name in names for word in ("-p", name)]
+        run.command(["rustup", "run", promised, "cargo", "check", *libraries, "--all-features", "--locked"])
+        run.say(f"built with Rust {promised}")
 
 
 def deny(run: Run) -> None:
@@ -276,6 +276,14 @@ class Run:
             if "test" in target["kind"] and ("examples" in Path(package["manifest_path"]).parts) == of_examples
         }.difference(ALONE)
         return [word for name in sorted(names) for word in ("--test", name)]
+
+    def has_rust(self, version: str) -> bool:
+        """Whether this Rust is here, once rustup has tried to get it."""
+        if not shutil.which("rustup"):
+            return False
+        works = ["rustup", "run", version, "rustc", "--version"]
+        install = ["rustup", "toolchain", "install", version, "--profile", "minimal", "--no-self-update"]
+        return self.succeeds(works) or (self.succeeds(install, seconds=300) and self.succeeds(works))
 
     def test(self, *arguments: str, show: str | None = None, env: dict[str, str] | None = None) -> None:
         """Runs `cargo test`, shows its summaries and counts their cases."""
