@@ -73,13 +73,20 @@ pub struct Config {
     /// The longest that a connection may take to be made.
     #[serde(with = "duration")]
     pub connect_timeout: Duration,
+    /// How often a call that finds no connection tries to make one before it fails, 1 at least.
+    pub connect_attempts: u32,
+    /// How long nobody tries again after an attempt that failed: calls in this time fail at once, with its error. Between the attempts
+    /// of one call it doubles, up to sixteen times.
+    #[serde(with = "duration")]
+    pub reconnect_pause: Duration,
     /// The longest that the server may take for an answer.
     #[serde(with = "duration")]
     pub answer_timeout: Duration,
     /// Whether a thread of its own drives the connection: twice the throughput of a busy process, 15 to 35 µs more per call of an
     /// idle one.
     pub io_thread: bool,
-    /// How many replicas must have a change before it counts as done.
+    /// How many replicas must have a change before it counts as done; for the layout `table`. Where fewer have it within half of
+    /// `answer_timeout`, the outcome is unknown: the primary has it. Other calls on the connection wait meanwhile.
     pub wait_replicas: u32,
     /// How long the log of changes is kept when nobody watches, so that a watch can resume.
     #[serde(with = "duration")]
@@ -116,6 +123,8 @@ impl Default for Config {
             layout: Layout::Table,
             key_prefix: String::new(),
             connect_timeout: Duration::from_millis(800),
+            connect_attempts: 1,
+            reconnect_pause: Duration::from_millis(10),
             answer_timeout: Duration::from_secs(2),
             io_thread: false,
             wait_replicas: 0,
@@ -199,6 +208,10 @@ impl Config {
         with_key_prefix(key_prefix: impl Into<String>) key_prefix.into();
         /// Sets [`connect_timeout`](Self::connect_timeout).
         with_connect_timeout(connect_timeout: Duration) connect_timeout;
+        /// Sets [`connect_attempts`](Self::connect_attempts).
+        with_connect_attempts(connect_attempts: u32) connect_attempts;
+        /// Sets [`reconnect_pause`](Self::reconnect_pause).
+        with_reconnect_pause(reconnect_pause: Duration) reconnect_pause;
         /// Sets [`answer_timeout`](Self::answer_timeout).
         with_answer_timeout(answer_timeout: Duration) answer_timeout;
         /// Sets [`io_thread`](Self::io_thread).
@@ -236,6 +249,12 @@ impl Config {
         ];
         if let Some((name, _)) = zero.iter().find(|(_, duration)| duration.is_zero()) {
             return Err(Error::config(format!("`{name}` must be longer than zero")));
+        }
+        if self.connect_attempts == 0 {
+            return Err(Error::config("`connect_attempts` must be 1 at least"));
+        }
+        if self.wait_replicas > 0 && self.layout != Layout::Table {
+            return Err(Error::config("`wait_replicas` is for the layout `table`"));
         }
         if self.tls_cert.is_some() != self.tls_key.is_some() {
             return Err(Error::config("`tls_cert` and `tls_key` go together"));

@@ -50,6 +50,12 @@ const OPTIONS: &[OptionSpec] = &[
     ),
     OptionSpec::new("key_prefix", "text", "what every key of the server begins with; nothing"),
     OptionSpec::new("connect_timeout", "duration", "the longest to connect; 800ms"),
+    OptionSpec::new("connect_attempts", "number", "how often a call tries to connect; 1"),
+    OptionSpec::new(
+        "reconnect_pause",
+        "duration",
+        "how long nobody tries again after that failed, doubled each time within a call; 10ms",
+    ),
     OptionSpec::new(
         "answer_timeout",
         "duration",
@@ -150,6 +156,9 @@ fn config(url: &StoreUrl, options: &mut Options) -> Result<Config> {
     set(&mut config.db, number(options.take_u64("db")?, "db")?);
     set(&mut config.key_prefix, options.take_str("key_prefix"));
     set(&mut config.connect_timeout, options.take_duration("connect_timeout")?);
+    let attempts = number(options.take_u64("connect_attempts")?, "connect_attempts")?;
+    set(&mut config.connect_attempts, attempts);
+    set(&mut config.reconnect_pause, options.take_duration("reconnect_pause")?);
     set(&mut config.answer_timeout, options.take_duration("answer_timeout")?);
     set(&mut config.io_thread, options.take_bool("io_thread")?);
     let replicas = number(options.take_u64("wait_replicas")?, "wait_replicas")?;

@@ -229,13 +229,13 @@ impl Node {
         if let Some(link) = self.live() {
             return Ok(link);
         }
-        // An attempt that failed while this call waited speaks for this one too.
+        // An attempt that failed while this call waited, or a moment before, speaks for this one too.
         if let Some((when, error)) = &*last
-            && *when >= asked
+            && (*when >= asked || when.elapsed() < self.shared.config.reconnect_pause)
         {
             return Err(error.clone());
         }
-        match self.attempt().await {
+        match self.attempts().await {
             Ok(link) => {
                 let link = Arc::new(link);
                 *self.link.write() = Some(Arc::clone(&link));
@@ -252,6 +252,19 @@ impl Node {
                 Err(error)
             }
         }
+    }
+
+    async fn attempts(&self) -> Result<Link> {
+        let config = &self.shared.config;
+        for earlier in 0..config.connect_attempts.saturating_sub(1) {
+            match self.attempt().await {
+                Err(error) if error.kind().is_transient() => {}
+                done => return done,
+            }
+            tokio::time::sleep(config.reconnect_pause * (1 << earlier.min(4))).await;
+            self.shared.open()?;
+        }
+        self.attempt().await
     }
 
     async fn attempt(&self) -> Result<Link> {

@@ -4,6 +4,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::StreamExt as _;
@@ -154,6 +155,48 @@ async fn a_dead_server_is_an_error_within_a_second_and_its_return_is_noticed() {
     server.restart();
     table.write("k", "back").await.unwrap();
     assert_eq!(value(&table, "k").await.as_deref(), Some(&b"back"[..]));
+}
+
+#[tokio::test]
+async fn a_call_waits_for_a_server_that_returns_as_long_as_it_was_told_to() {
+    let mut server = Server::start();
+    let patient = config(server.port())
+        .with_connect_attempts(100)
+        .with_reconnect_pause(Duration::from_millis(20));
+    let (_redis, table) = open(patient).await;
+    table.write("k", "v").await.unwrap();
+    server.kill();
+    let call = tokio::spawn({
+        let table = table.clone();
+        async move { table.exists("k").await }
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!call.is_finished());
+    server.restart();
+    call.await.unwrap().unwrap();
+    table.write("k", "back").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_be_reached_is_not_asked_by_every_call() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let accepted = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&accepted);
+    tokio::spawn(async move {
+        while let Ok((connection, _)) = listener.accept().await {
+            count.fetch_add(1, Ordering::Relaxed);
+            drop(connection);
+        }
+    });
+    let store = Redis::lazy(config(port).with_reconnect_pause(Duration::from_secs(60))).unwrap();
+    let table = (Arc::new(store) as Arc<dyn Store>).database("app").unwrap().table("t").unwrap();
+    for _ in 0..100 {
+        let error = table.write("k", "v").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        assert!(error.is_retryable());
+    }
+    assert_eq!(accepted.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]
