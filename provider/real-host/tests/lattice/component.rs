@@ -32,7 +32,10 @@ async fn asked<T, F: Future<Output = Wire<Answer<T>>>>(mut call: impl FnMut() ->
     for _ in 0..5 {
         match tokio::time::timeout(Duration::from_secs(10), call()).await {
             Ok(Ok(answer)) => return answer,
-            Ok(Err(_)) => return Err(TRAP.to_owned()),
+            Ok(Err(error)) => {
+                eprintln!("{error:#}");
+                return Err(TRAP.to_owned());
+            }
             Err(_) => eprintln!("an answer was lost"),
         }
     }
@@ -41,7 +44,9 @@ async fn asked<T, F: Future<Output = Wire<Answer<T>>>>(mut call: impl FnMut() ->
 
 impl Component {
     pub(crate) async fn new(url: &str, id: &str) -> Self {
-        let nats = async_nats_new::connect(url).await.unwrap();
+        // While the component compiles, nothing else on this thread goes on.
+        let patient = async_nats_new::ConnectOptions::new().connection_timeout(Duration::from_secs(60));
+        let nats = patient.connect(url).await.unwrap();
         let prefix = format!("{LATTICE}.{id}");
         Self { wrpc: wrpc_transport_nats::Client::new(nats, prefix, None).await.unwrap() }
     }
