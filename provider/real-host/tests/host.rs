@@ -281,9 +281,8 @@ async fn nothing_acknowledged_is_lost_when_the_backend_or_the_provider_is_killed
     guest.ready("nats/nats", "k").await;
 
     let stop = Arc::new(AtomicBool::new(false));
-    let writers: Vec<_> = (0..4)
-        .map(|lane| tokio::spawn(write(guest.clone(), lane, Arc::clone(&stop))))
-        .collect();
+    let writers: Vec<_> =
+        (0..4).map(|lane| tokio::spawn(write(guest.clone(), lane, Arc::clone(&stop)))).collect();
     tokio::time::sleep(Duration::from_secs(1)).await;
 
     backend.kill().await;

@@ -45,7 +45,8 @@ impl Provider {
     /// # Errors
     /// Why it cannot serve.
     pub async fn run(self, registry: Registry) -> anyhow::Result<()> {
-        Box::pin(lattice::run(self.0, registry)).await
+        // A task of its own: the future of `main` is not polled where the connection's task is, and each call would wake a thread.
+        tokio::spawn(lattice::run(self.0, registry)).await?
     }
 }
 

@@ -27,10 +27,7 @@ fn open(bucket: &str) -> Result<Bucket, String> {
     store::open(bucket).map_err(text)
 }
 
-fn page(
-    bucket: &Bucket,
-    cursor: Option<String>,
-) -> Result<(Vec<String>, Option<String>), String> {
+fn page(bucket: &Bucket, cursor: Option<String>) -> Result<(Vec<String>, Option<String>), String> {
     let page = bucket.list_keys(cursor.map(|cursor| cursor.parse().unwrap())).map_err(text)?;
     Ok((page.keys, page.cursor.map(|cursor| cursor.to_string())))
 }

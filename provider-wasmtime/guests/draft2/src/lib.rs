@@ -28,10 +28,7 @@ fn open(bucket: &str) -> Result<Bucket, String> {
     store::open(bucket).map_err(text)
 }
 
-fn page(
-    bucket: &Bucket,
-    cursor: Option<String>,
-) -> Result<(Vec<String>, Option<String>), String> {
+fn page(bucket: &Bucket, cursor: Option<String>) -> Result<(Vec<String>, Option<String>), String> {
     let page = bucket.list_keys(cursor.as_deref()).map_err(text)?;
     Ok((page.keys, page.cursor))
 }

@@ -45,7 +45,8 @@ async fn asked<T, F: Future<Output = Wire<Answer<T>>>>(mut call: impl FnMut() ->
 impl Component {
     pub(crate) async fn new(url: &str, id: &str) -> Self {
         // While the component compiles, nothing else on this thread goes on.
-        let patient = async_nats_new::ConnectOptions::new().connection_timeout(Duration::from_secs(60));
+        let patient =
+            async_nats_new::ConnectOptions::new().connection_timeout(Duration::from_secs(60));
         let nats = patient.connect(url).await.unwrap();
         let prefix = format!("{LATTICE}.{id}");
         Self { wrpc: wrpc_transport_nats::Client::new(nats, prefix, None).await.unwrap() }
@@ -81,12 +82,7 @@ impl Component {
         asked(|| ops::get(&self.wrpc, None, bucket, key)).await
     }
 
-    pub(crate) async fn set(
-        &self,
-        bucket: &str,
-        key: &str,
-        value: impl Into<Bytes>,
-    ) -> Answer<()> {
+    pub(crate) async fn set(&self, bucket: &str, key: &str, value: impl Into<Bytes>) -> Answer<()> {
         let value = value.into();
         asked(|| ops::set(&self.wrpc, None, bucket, key, &value)).await
     }

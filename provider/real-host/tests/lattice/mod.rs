@@ -245,9 +245,7 @@ impl Lattice {
 
     /// Stops the provider, then the host, as an operator would.
     pub(crate) async fn stop(self) {
-        assert!(
-            self.control.stop_provider(&self.host_id, PROVIDER).await.unwrap().succeeded()
-        );
+        assert!(self.control.stop_provider(&self.host_id, PROVIDER).await.unwrap().succeeded());
         let deadline = Instant::now() + Duration::from_secs(10);
         while !self.providers().is_empty() {
             assert!(Instant::now() < deadline, "the provider does not end");

@@ -15,10 +15,8 @@ const BACKEND: &str = "test";
 impl Lattice {
     /// Serves secrets by their keys until the test ends.
     pub(crate) async fn serve_secrets(&self, secrets: &[(&str, &str)]) {
-        let secrets: HashMap<_, _> = secrets
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect();
+        let secrets: HashMap<_, _> =
+            secrets.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let nats = self.nats.clone();
         let mut asked = nats.subscribe(format!("{PREFIX}.v1alpha1.{BACKEND}.*")).await.unwrap();
         nats.flush().await.unwrap();

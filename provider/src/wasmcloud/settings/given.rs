@@ -52,9 +52,8 @@ impl Texts {
 
     /// The names of those that are secrets and came in plain configuration.
     pub(super) fn exposed(&self) -> Vec<String> {
-        let exposed = |(name, text): &(&String, &Text)| {
-            !text.secret && is_secret(name.as_str(), &text.value)
-        };
+        let exposed =
+            |(name, text): &(&String, &Text)| !text.secret && is_secret(name.as_str(), &text.value);
         self.0.iter().filter(exposed).map(|(name, _)| name.clone()).collect()
     }
 

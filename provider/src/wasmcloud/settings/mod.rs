@@ -125,7 +125,8 @@ pub(crate) fn plan(
 fn only_upstream(texts: &Texts, backend: Backend) -> bool {
     let upstream = backend.upstream();
     let known = |name: &str| {
-        matches!(name, "backend" | "watch" | IGNORED) || upstream.iter().any(|(known, _)| *known == name)
+        matches!(name, "backend" | "watch" | IGNORED)
+            || upstream.iter().any(|(known, _)| *known == name)
     };
     !upstream.is_empty() && texts.names().all(known)
 }

@@ -96,10 +96,7 @@ fn settings_of_ours_mean_our_layout() {
     assert_eq!((plan.create, plan.ttl), (Create::Missing, Some(Duration::from_secs(3600))));
     assert_eq!(plan.exposed, ["token"]);
     let plan = of(&[("url", "nats://h/users?domain=hub"), ("timeout", "1s")]).unwrap();
-    assert_eq!(
-        (&*plan.url, plan.database.as_str()),
-        ("nats://h?domain=hub&timeout=1s", "users")
-    );
+    assert_eq!((&*plan.url, plan.database.as_str()), ("nats://h?domain=hub&timeout=1s", "users"));
     assert!(refused(&[("url", "nats://h/users"), ("bucket", "b")]).contains("given twice"));
     let plan = of(&[("url", "redis://h/cache"), ("layout", "table")]).unwrap();
     assert_eq!((&*plan.url, plan.database.as_str()), ("redis://h?layout=table", "cache"));
@@ -145,8 +142,7 @@ fn the_provider_has_defaults_for_both_backends() {
     let error = plan(&given(&[], &[]), &only, "c", &registry()).err().unwrap();
     assert!(error.contains("DISABLE_DEFAULT_CONNECTION"), "{error}");
     let unknown = given(&[("colour", "hunter2")], &[]);
-    let error =
-        plan(&given(&[("bucket", "b")], &[]), &unknown, "c", &registry()).err().unwrap();
+    let error = plan(&given(&[("bucket", "b")], &[]), &unknown, "c", &registry()).err().unwrap();
     assert!(error.contains("`colour`") && !error.contains("hunter2"), "{error}");
 }
 
@@ -235,8 +231,8 @@ fn the_manifests_are_sound() {
                     .iter()
                     .map(|(name, value)| (name.as_str().unwrap(), value.as_str().unwrap()))
                     .collect();
-                let plan = plan(&given(&config, &secrets), &Given::default(), "c", &registry())
-                    .unwrap();
+                let plan =
+                    plan(&given(&config, &secrets), &Given::default(), "c", &registry()).unwrap();
                 assert!(plan.url.starts_with(name), "{name}");
                 assert_eq!(plan.watch.is_some(), source);
                 let upstream = name != "memory";
