@@ -49,6 +49,12 @@ def executable(messages: str) -> Path:
     return Path(found[-1])
 
 
+def target_directory() -> Path:
+    """Where Cargo builds the workspace, which is not always `target`."""
+    asked = ["cargo", "metadata", "--no-deps", "--format-version", "1"]
+    return Path(json.loads(subprocess.check_output(asked, cwd=ROOT))["target_directory"])
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Makes a provider archive and its manifests.")
     parser.add_argument("directory", type=Path, help="where they go")
@@ -58,8 +64,8 @@ def main() -> int:
     directory.mkdir(parents=True, exist_ok=True)
     archive = directory / "keyvalue.par.gz"
     binary = (arguments.binary or build()).resolve()
-    # From its directory, whose configuration gets it through every compiler; its target is beside the workspace's.
-    par = ["cargo", "run", "--quiet", "--locked", "--target-dir", str(ROOT / "target" / "real-host"), "--bin", "par"]
+    # From its directory, whose configuration gets it through every compiler; its target is below the workspace's.
+    par = ["cargo", "run", "--quiet", "--locked", "--target-dir", str(target_directory() / "real-host"), "--bin", "par"]
     subprocess.run([*par, "--", str(binary), str(archive)], cwd=ROOT / "provider" / "real-host", check=True)
     made = [archive]
     for source in sorted((ROOT / "provider" / "manifests").glob("*.yaml")):

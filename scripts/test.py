@@ -90,7 +90,7 @@ def examples(run: Run) -> None:
 
 
 def real_host(run: Run) -> None:
-    """A workspace of its own, as the host pins an old wasmtime; the provider and the component in it are ours."""
+    """A workspace of its own, as the host pins an old wasmtime; the provider and the components in it are ours."""
     if shutil.which("rustup"):
         run.succeeds(["rustup", "target", "add", "wasm32-wasip2"], seconds=120)
     run.cargo("build", "--locked", "-p", "provider")
@@ -98,13 +98,15 @@ def real_host(run: Run) -> None:
     guests = ["--manifest-path", "provider-wasmtime/guests/Cargo.toml", "--target-dir", str(target / "guests")]
     run.cargo("build", "--release", "--locked", "--target", "wasm32-wasip2", *guests)
     host = ROOT / "provider" / "real-host"
+    made = target / "archive"
+    run.command([sys.executable, "scripts/archive.py", str(made), "--binary", str(target / "debug" / "provider")])
     run.test(
         *["--locked", "--manifest-path", str(host / "Cargo.toml"), "--target-dir", str(target / "real-host")],
         env={
             # As its own configuration says, which Cargo reads only from its directory.
             "RUSTC_WRAPPER": str(host / "rustc-wrap.sh"),
-            "STORE_TEST_PROVIDER": str(target / "debug" / "provider"),
-            "STORE_TEST_GUEST": str(target / "guests" / "wasm32-wasip2" / "release" / "guest_draft.wasm"),
+            "STORE_TEST_ARCHIVE": str(made / "keyvalue.par.gz"),
+            "STORE_TEST_GUESTS": str(target / "guests" / "wasm32-wasip2" / "release"),
         },
     )
 
@@ -199,7 +201,7 @@ STEPS = [
     Step(suites, "all other integration tests"),
     Step(examples, "the examples, against the real binaries"),
     Step(nats, "NATS and Redis: the conformance suite in every layout and on every server; kills, cuts, a cluster of three"),
-    Step(real_host, "the provider and a component in a real wasmCloud 1 host", full=True),
+    Step(real_host, "the provider and components in a real wasmCloud 1 host", full=True),
     Step(bench, "the benchmarks, shortened", full=True),
     Step(fmt, "formatting"),
     Step(lints, "clippy, all features and each on its own"),

@@ -1,235 +1,339 @@
-//! The provider in a real wasmCloud 1 host, driven by a real component: a real archive, the host's own stdin, links and wRPC.
+//! The provider in a real wasmCloud 1 host, driven by real components: a real archive, the host's own stdin, links and wRPC.
 //!
-//! Needs `STORE_TEST_NATS_SERVER` (or nats-server in the path), `STORE_TEST_PROVIDER` (the provider's binary) and
-//! `STORE_TEST_GUEST` (`guest_draft.wasm`); see docs/provider.md for the commands.
+//! Needs `STORE_TEST_NATS_SERVER` and `STORE_TEST_REDIS_SERVER` (or both servers in the path), `STORE_TEST_ARCHIVE` (what
+//! `scripts/archive.py` makes) and `STORE_TEST_GUESTS` (where the guests of provider-wasmtime were built); see docs/provider.md.
+//!
+//! Every test is on one thread: with several, this host's own transport loses more answers.
 
-use std::collections::HashMap;
-use std::future::Future;
-use std::path::PathBuf;
-use std::process::Stdio;
+mod lattice;
+
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use async_nats::jetstream;
 use bytes::Bytes;
-use nkeys::KeyPair;
-use provider_archive::ProviderArchive;
-use wasmcloud_control_interface::{ClientBuilder, Link};
-use wasmcloud_host::wasmbus::{Host, HostConfig};
+use lattice::component::{Component, TRAP};
+use lattice::{Lattice, PROVIDER, Server};
 
-mod client {
-    wit_bindgen_wrpc::generate!({
-        world: "real:host/client",
-        path: ["../../provider-wasmtime/guests/wit/ops.wit", "wit/client.wit"],
-        generate_all,
-    });
-}
-use client::guest::ops::ops;
-
-const LATTICE: &str = "real";
-const PROVIDER: &str = "kv-provider";
-const COMPONENT: &str = "guest";
-
-fn path(variable: &str) -> PathBuf {
-    std::env::var_os(variable).unwrap_or_else(|| panic!("set {variable}")).into()
+/// A bucket of a server, created where it is missing.
+fn bucket<'a>(url: &'a str, bucket: &'a str) -> [(&'a str, &'a str); 3] {
+    [("cluster_uri", url), ("bucket", bucket), ("enable_bucket_auto_create", "true")]
 }
 
-/// Hosts of this age lose an answer now and then (see docs/provider.md): calls are asked again.
-async fn asked<T, F: Future<Output = Result<T>>>(mut call: impl FnMut() -> F) -> T {
-    for _ in 0..5 {
-        match tokio::time::timeout(Duration::from_secs(5), call()).await {
-            Ok(answer) => return answer.expect("no trap"),
-            Err(_) => eprintln!("an answer was lost"),
-        }
-    }
-    panic!("no answer");
-}
-
-/// The same for calls that the host turns into a trap of the component.
-async fn trapped<T, F: Future<Output = Result<T>>>(mut call: impl FnMut() -> F) {
-    for _ in 0..5 {
-        match tokio::time::timeout(Duration::from_secs(5), call()).await {
-            Ok(Ok(_)) => panic!("a trap was expected"),
-            Ok(Err(_)) => return,
-            Err(_) => eprintln!("an answer was lost"),
-        }
-    }
-    panic!("no answer");
-}
-
-// On one thread: with several, this host's own transport loses more answers.
 #[tokio::test(flavor = "current_thread")]
-async fn a_real_component_uses_the_provider_through_a_real_host() {
-    let temporary = tempfile::tempdir().unwrap();
-    let port = {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        free.local_addr().unwrap().port()
-    };
-    let server = std::env::var("STORE_TEST_NATS_SERVER").unwrap_or("nats-server".to_owned());
-    let _server = tokio::process::Command::new(server)
-        .args(["-a", "127.0.0.1", "-p", &port.to_string(), "-js", "-sd"])
-        .arg(temporary.path().join("js"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let url = format!("nats://127.0.0.1:{port}");
-    let nats = loop {
-        match async_nats::connect(&url).await {
-            Ok(nats) => break nats,
-            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-        }
-    };
-    let key = Arc::new(KeyPair::new_server());
-    let (host, shutdown) = Host::new(HostConfig {
-        ctl_nats_url: url.parse().unwrap(),
-        rpc_nats_url: url.parse().unwrap(),
-        lattice: LATTICE.into(),
-        host_key: Some(Arc::clone(&key)),
-        allow_file_load: true,
-        provider_shutdown_delay: Some(Duration::from_millis(500)),
-        ..HostConfig::default()
-    })
-    .await
-    .unwrap();
-    let host_id = key.public_key();
-    let control =
-        ClientBuilder::new(nats.clone()).lattice(LATTICE).timeout(Duration::from_secs(30)).build();
+async fn every_operation_of_a_component_that_knows_nothing_of_links() {
+    let lattice = Lattice::start().await;
+    lattice.config("provider", &[("backend", "memory")]).await;
+    lattice.config("one", &[("database", "one"), ("page", "2")]).await;
+    lattice.provider(&["provider"]).await;
+    let guest = lattice.component("guest", "draft").await;
+    lattice.link("guest", "default", &["one"]).await;
+    let b = "default";
+    assert_eq!(guest.ready(b, "k").await, None);
 
-    let mut par = ProviderArchive::new("keyvalue", "test", Some(1), None);
-    let target = format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS);
-    par.add_library(&target, &std::fs::read(path("STORE_TEST_PROVIDER")).unwrap()).unwrap();
-    let archive = temporary.path().join("keyvalue.par.gz");
-    par.write(&archive, &KeyPair::new_account(), &KeyPair::new_service(), true).await.unwrap();
-
-    let config = |pairs: &[(&str, &str)]| -> HashMap<String, String> {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-    };
-    control.put_config("provider", config(&[("backend", "memory")])).await.unwrap();
-    control.put_config("link", config(&[("database", "one"), ("page", "2")])).await.unwrap();
-    let reference = format!("file://{}", archive.display());
-    control
-        .start_provider(&host_id, &reference, PROVIDER, None, vec!["provider".to_owned()])
-        .await
-        .unwrap();
-    let guest = std::fs::canonicalize(path("STORE_TEST_GUEST")).unwrap();
-    let reference = format!("file://{}", guest.display());
-    control
-        .scale_component(&host_id, &reference, COMPONENT, 10, None, vec![], false)
-        .await
-        .unwrap();
-    let link = Link::builder()
-        .source_id(COMPONENT)
-        .target(PROVIDER)
-        .name("default")
-        .wit_namespace("wasi")
-        .wit_package("keyvalue")
-        .interfaces(vec!["store".into(), "atomics".into(), "batch".into()])
-        .target_config(vec!["link".into()])
-        .build()
-        .unwrap();
-    assert!(control.put_link(link).await.unwrap().succeeded());
-
-    let nats_new = async_nats_new::connect(&url).await.unwrap();
-    let prefix = format!("{LATTICE}.{COMPONENT}");
-    let wrpc = &wrpc_transport_nats::Client::new(nats_new, prefix, None).await.unwrap();
-    let ready = async || {
-        let deadline = Instant::now() + Duration::from_secs(120);
-        loop {
-            let get = ops::get(wrpc, None, "default", "k");
-            match tokio::time::timeout(Duration::from_secs(2), get).await {
-                Ok(Ok(Ok(value))) => return value,
-                other => assert!(Instant::now() < deadline, "not ready: {other:?}"),
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    assert_eq!(ready().await, None);
-
-    let (b, v, w) = ("default", Bytes::from("v"), Bytes::from("w"));
-    asked(|| ops::set(wrpc, None, b, "k", &v)).await.unwrap();
-    assert_eq!(asked(|| ops::get(wrpc, None, b, "k")).await.unwrap().unwrap(), "v");
-    assert!(asked(|| ops::exists(wrpc, None, b, "k")).await.unwrap());
-    asked(|| ops::delete(wrpc, None, b, "never")).await.unwrap();
-    let many = [("a", &Bytes::from("1")), ("b", &Bytes::from("2")), ("c", &Bytes::from("3"))];
-    asked(|| ops::set_many(wrpc, None, b, &many)).await.unwrap();
-    let got = asked(|| ops::get_many(wrpc, None, b, &["c", "zz", "a", "c"])).await.unwrap();
+    guest.set(b, "k", "v").await.unwrap();
+    assert_eq!(guest.get(b, "k").await.unwrap().unwrap(), "v");
+    assert!(guest.exists(b, "k").await.unwrap());
+    guest.delete(b, "never").await.unwrap();
+    guest.set_many(b, &[("a", "1"), ("b", "2"), ("c", "3")]).await.unwrap();
+    let got = guest.get_many(b, &["c", "zz", "a", "c"]).await.unwrap();
     let keys: Vec<_> = got.iter().map(|pair| pair.as_ref().map(|(key, _)| key.as_str())).collect();
     assert_eq!(keys, [Some("c"), None, Some("a"), Some("c")]);
-    asked(|| ops::delete_many(wrpc, None, b, &["b", "zz"])).await.unwrap();
-    let (mut found, mut cursor) = (Vec::new(), None::<String>);
-    loop {
-        let (keys, next) =
-            asked(|| ops::list_keys(wrpc, None, b, cursor.as_deref())).await.unwrap();
-        found.extend(keys);
-        cursor = next;
-        if cursor.is_none() {
-            break;
-        }
-    }
-    found.sort_unstable();
-    found.dedup();
-    assert_eq!(found, ["a", "c", "k"]);
+    guest.delete_many(b, &["b", "zz"]).await.unwrap();
+    assert_eq!(guest.keys(b).await.unwrap(), ["a", "c", "k"]);
+    let (first, next) = guest.page(b, None).await.unwrap();
+    assert!(first.len() <= 2 && next.is_some(), "pages of two: {first:?}");
     // Asked again after a lost answer, it counts again.
-    let sum = asked(|| ops::increment(wrpc, None, b, "n", 42)).await.unwrap();
+    let sum = guest.increment(b, "n", 42).await.unwrap();
     assert!(["42", "84"].contains(&&*sum), "{sum}");
     let big = Bytes::from(vec![7; 1_500_000]);
-    asked(|| ops::set(wrpc, None, b, "big", &big)).await.unwrap();
-    assert_eq!(asked(|| ops::get(wrpc, None, b, "big")).await.unwrap().unwrap(), big);
+    guest.set(b, "big", big.clone()).await.unwrap();
+    assert_eq!(guest.get(b, "big").await.unwrap().unwrap(), big);
 
     // This host passes on the typed errors of two functions and traps on those of the other seven.
-    let error = asked(|| ops::increment(wrpc, None, b, "k", 1)).await.unwrap_err();
+    let error = guest.increment(b, "k", 1).await.unwrap_err();
     assert!(error.contains("no decimal integer"), "{error}");
-    let error = asked(|| ops::get(wrpc, None, b, "")).await.unwrap_err();
+    let error = guest.get(b, "").await.unwrap_err();
     assert!(error.contains("must not be empty"), "{error}");
-    trapped(|| ops::set(wrpc, None, b, "", &big)).await;
-    trapped(|| ops::delete(wrpc, None, b, "")).await;
-    trapped(|| ops::exists(wrpc, None, b, "")).await;
-    trapped(|| ops::get_many(wrpc, None, b, &[""])).await;
-    let unnamed = [("", &big)];
-    trapped(|| ops::set_many(wrpc, None, b, &unnamed)).await;
-    trapped(|| ops::delete_many(wrpc, None, b, &[""])).await;
-    assert_eq!(asked(|| ops::get(wrpc, None, b, "k")).await.unwrap().unwrap(), "v");
+    assert_eq!(guest.set(b, "", "v").await.unwrap_err(), TRAP);
+    assert_eq!(guest.delete(b, "").await.unwrap_err(), TRAP);
+    assert_eq!(guest.exists(b, "").await.unwrap_err(), TRAP);
+    assert_eq!(guest.page(b, Some("18446744073709551615")).await.unwrap_or_default().0.len(), 0);
+    assert_eq!(guest.get_many(b, &[""]).await.unwrap_err(), TRAP);
+    assert_eq!(guest.set_many(b, &[("", "v")]).await.unwrap_err(), TRAP);
+    assert_eq!(guest.delete_many(b, &[""]).await.unwrap_err(), TRAP);
+    assert_eq!(guest.get(b, "k").await.unwrap().unwrap(), "v", "a trap left nothing behind");
+    assert_eq!(lattice.health().await, r#"{"healthy":true}"#);
 
-    let health = format!("wasmbus.rpc.{LATTICE}.{PROVIDER}.health");
-    let health = nats.request(health, "".into()).await.unwrap();
-    assert_eq!(health.payload, r#"{"healthy":true}"#);
-
-    // A provider that dies is started again by the host, with its links.
-    kill_child();
-    assert_eq!(ready().await, None, "memory is gone with its process");
-    asked(|| ops::set(wrpc, None, b, "k", &w)).await.unwrap();
-
-    assert!(
-        control.delete_link(COMPONENT, "default", "wasi", "keyvalue").await.unwrap().succeeded()
-    );
-    assert!(control.stop_provider(&host_id, PROVIDER).await.unwrap().succeeded());
-    control.stop_host(&host_id, None).await.unwrap();
-    let _ = host.stopped().await;
-    shutdown.await.unwrap();
+    // A provider that dies is started again by the host, with its configuration and links.
+    lattice.kill_provider();
+    assert_eq!(guest.ready(b, "k").await, None, "memory is gone with its process");
+    guest.set_many(b, &[("x", "1"), ("y", "2"), ("z", "3")]).await.unwrap();
+    assert_eq!(guest.page(b, None).await.unwrap().0.len(), 2, "still pages of two");
+    lattice.stop().await;
 }
 
-/// Kills the provider: the one child of this process that is no nats-server.
-fn kill_child() {
-    let own = std::process::id().to_string();
-    let mut killed = 0;
-    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let Ok(status) = std::fs::read_to_string(entry.path().join("status")) else { continue };
-        let field = |name: &str| {
-            status
-                .lines()
-                .find_map(|line| line.strip_prefix(name))
-                .map(str::trim)
-                .unwrap_or_default()
-        };
-        if field("PPid:") == own && !field("Name:").starts_with("nats-server") {
-            let pid = entry.file_name().into_string().unwrap();
-            assert!(
-                std::process::Command::new("kill").args(["-9", &pid]).status().unwrap().success()
-            );
-            killed += 1;
+#[tokio::test(flavor = "current_thread")]
+async fn links_of_one_component_lead_to_their_own_backends_and_come_and_go_while_it_runs() {
+    let (lattice, backend) = (Lattice::start().await, Server::nats().await);
+    let url = backend.nats_url();
+    lattice.config("memory", &[("backend", "memory"), ("identifier", "any")]).await;
+    lattice.config("nats", &bucket(&url, "app")).await;
+    lattice.config("other", &bucket(&url, "other")).await;
+    // At the start; the others while it runs.
+    lattice.link("guest", "default", &["memory"]).await;
+    lattice.provider(&[]).await;
+    let guest = lattice.component("guest", "lattice").await;
+    guest.ready("default/b", "k").await;
+    lattice.link("guest", "kept", &["nats"]).await;
+    guest.ready("kept/kept", "k").await;
+    lattice.link("guest", "more", &["other"]).await;
+    guest.ready("more/more", "k").await;
+
+    let buckets = ["default/b", "kept/kept", "more/more"];
+    for bucket in buckets {
+        guest.set(bucket, "k", bucket).await.unwrap();
+        guest.set(bucket, &bucket.replace('/', "."), "own").await.unwrap();
+    }
+    let js = jetstream::new(async_nats::connect(&url).await.unwrap());
+    for bucket in buckets {
+        assert_eq!(guest.get(bucket, "k").await.unwrap().unwrap(), bucket);
+        let mut keys = [&bucket.replace('/', "."), "k"];
+        keys.sort_unstable();
+        assert_eq!(guest.keys(bucket).await.unwrap(), keys);
+    }
+    for (name, value) in [("app", "kept/kept"), ("other", "more/more")] {
+        let stored = js.get_key_value(name).await.unwrap();
+        assert_eq!(stored.get("k").await.unwrap().unwrap(), value, "as other clients see it");
+    }
+    let error = guest.get("missing/x", "k").await.unwrap_err();
+    assert!(!error.is_empty(), "the host knows no such link: {error}");
+
+    // Another component has memory of its own under the same configuration, and shares the bucket that it names too.
+    lattice.link("other", "default", &["memory"]).await;
+    lattice.link("other", "kept", &["nats"]).await;
+    let other = lattice.component("other", "lattice").await;
+    assert_eq!(other.ready("default/b", "k").await, None);
+    assert_eq!(other.ready("kept/kept", "k").await.unwrap(), "kept/kept");
+
+    // One link goes, and no other with it.
+    lattice.unlink("guest", "kept").await;
+    assert!(guest.set("kept/kept", "k", "gone").await.is_err());
+    assert_eq!(guest.get("default/b", "k").await.unwrap().unwrap(), "default/b");
+    assert_eq!(guest.get("more/more", "k").await.unwrap().unwrap(), "more/more");
+    assert_eq!(other.get("kept/kept", "k").await.unwrap().unwrap(), "kept/kept");
+    // It comes back with another configuration.
+    lattice.link("guest", "kept", &["other"]).await;
+    guest.until("kept/kept", "k", Some("more/more")).await;
+    lattice.stop().await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn configuration_of_the_provider_changes_while_it_runs() {
+    let lattice = Lattice::start().await;
+    lattice.config("provider", &[("backend", "memory"), ("database", "d"), ("page", "2")]).await;
+    lattice.config("own", &[("table", "t")]).await;
+    lattice.link("guest", "default", &["own"]).await;
+    lattice.provider(&["provider"]).await;
+    let guest = lattice.component("guest", "draft").await;
+    guest.ready("default", "k").await;
+    let pairs = [("a", "1"), ("b", "2"), ("c", "3"), ("d", "4"), ("e", "5")];
+    guest.set_many("default", &pairs).await.unwrap();
+    assert_eq!(guest.page("default", None).await.unwrap().0.len(), 2);
+
+    lattice.config("provider", &[("backend", "memory"), ("database", "d"), ("page", "4")]).await;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while guest.page("default", None).await.unwrap().0.len() != 4 {
+        assert!(Instant::now() < deadline, "the change does not arrive");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(guest.keys("default").await.unwrap(), ["a", "b", "c", "d", "e"], "the same data");
+
+    // What is wrong is said by its name, in the calls of the links that it meets and in health, until it is right again.
+    lattice.config("provider", &[("backend", "memory"), ("pages", "4")]).await;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let error = loop {
+        match guest.get("default", "a").await {
+            Err(error) => break error,
+            Ok(_) => assert!(Instant::now() < deadline, "the mistake does not arrive"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert!(error.contains("pages"), "{error}");
+    let health = lattice.health().await;
+    assert!(health.contains(r#""healthy":false"#) && health.contains("pages"), "{health}");
+    lattice.config("provider", &[("backend", "memory"), ("database", "d")]).await;
+    guest.until("default", "a", Some("1")).await;
+    lattice.stop().await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn secrets_reach_links_and_the_provider_sealed() {
+    let (lattice, redis) = (Lattice::start().await, Server::redis("hunter2").await);
+    let (right, wrong) = (
+        format!("redis://:hunter2@{}/0", redis.address()),
+        format!("redis://:wrong@{}/0", redis.address()),
+    );
+    let second = format!("redis://:hunter2@{}/1", redis.address());
+    lattice
+        .serve_secrets(&[("path/right", &right), ("path/wrong", &wrong), ("path/second", &second)])
+        .await;
+    // The provider's own secret is the default of its links, which one of them has another of.
+    lattice.secret("SECRET_default", "URL", "path/right").await;
+    lattice.secret("SECRET_wrong", "url", "path/wrong").await;
+    lattice.secret("SECRET_second", "url", "path/second").await;
+    lattice.config("redis", &[("backend", "redis")]).await;
+    lattice.provider(&["SECRET_default"]).await;
+    let guest = lattice.component("guest", "lattice").await;
+    lattice.link("guest", "default", &["redis"]).await;
+    guest.ready("default/b", "k").await;
+    lattice.link("guest", "second", &["redis", "SECRET_second"]).await;
+    guest.ready("second/b", "k").await;
+    guest.set("default/b", "k", "first").await.unwrap();
+    guest.set("second/b", "k", "second").await.unwrap();
+    assert_eq!(guest.get("default/b", "k").await.unwrap().unwrap(), "first");
+    assert_eq!(guest.get("second/b", "k").await.unwrap().unwrap(), "second");
+
+    lattice.link("guest", "wrong", &["redis", "SECRET_wrong"]).await;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let error = loop {
+        let error = guest.get("wrong/b", "k").await.unwrap_err();
+        if error.contains(&redis.address()) {
+            break error;
+        }
+        assert!(Instant::now() < deadline, "{error}");
+    };
+    assert!(!error.contains("wrong@") && !error.contains("hunter2"), "{error}");
+    let health = lattice.health().await;
+    assert!(health.contains(r#""healthy":false"#) && !health.contains("hunter2"), "{health}");
+
+    // A provider that is started again is given its secrets again.
+    lattice.kill_provider();
+    assert_eq!(guest.ready("default/b", "k").await.unwrap(), "first");
+    assert_eq!(guest.ready("second/b", "k").await.unwrap(), "second");
+    lattice.stop().await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_component_is_told_of_what_others_change() {
+    let (lattice, backend) = (Lattice::start().await, Server::nats().await);
+    let url = backend.nats_url();
+    let js = jetstream::new(async_nats::connect(&url).await.unwrap());
+    let config = jetstream::kv::Config { bucket: "jobs".into(), ..Default::default() };
+    let jobs = js.create_key_value(config).await.unwrap();
+    lattice.config("notes", &[("backend", "memory")]).await;
+    let watched = [("cluster_uri", &*url), ("bucket", "jobs"), ("watch", "SET@next,DEL@next")];
+    lattice.config("watched", &watched).await;
+    lattice.provider(&[]).await;
+    let guest = lattice.component("guest", "lattice").await;
+    lattice.link("guest", "default", &["notes"]).await;
+    let notes = "default/default";
+    guest.ready(notes, "k").await;
+    lattice.watch("guest", &["watched"]).await;
+
+    // The watch begins some time after the link was put.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while guest.get(notes, "seen:next").await.unwrap().is_none() {
+        assert!(Instant::now() < deadline, "the component is not told");
+        jobs.put("next", "begin".into()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    jobs.put("unwatched", "x".into()).await.unwrap();
+    for round in 0..20 {
+        jobs.put("next", format!("job-{round}").into()).await.unwrap();
+    }
+    guest.until(notes, "seen:next", Some("job-19")).await;
+    jobs.delete("next").await.unwrap();
+    guest.until(notes, "seen:next", None).await;
+    assert!(guest.keys(notes).await.unwrap().is_empty(), "of nothing else");
+
+    // Started again, the provider goes on telling.
+    lattice.kill_provider();
+    guest.ready(notes, "k").await;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while guest.get(notes, "seen:next").await.unwrap().is_none() {
+        assert!(Instant::now() < deadline, "the component is not told after a restart");
+        jobs.put("next", "again".into()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+
+    lattice.unlink(PROVIDER, "default").await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    jobs.put("next", "unheard".into()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(guest.get(notes, "seen:next").await.unwrap().unwrap(), "again");
+    lattice.stop().await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn nothing_acknowledged_is_lost_when_the_backend_or_the_provider_is_killed_under_calls() {
+    let (lattice, mut backend) = (Lattice::start().await, Server::nats().await);
+    let url = backend.nats_url();
+    lattice.config("memory", &[("backend", "memory")]).await;
+    let brief = [("timeout", "2s"), ("layout", "plain")];
+    lattice.config("nats", &[&bucket(&url, "app")[..], &brief].concat()).await;
+    lattice.provider(&[]).await;
+    let guest = lattice.component("guest", "lattice").await;
+    lattice.link("guest", "default", &["memory"]).await;
+    lattice.link("guest", "nats", &["nats"]).await;
+    guest.ready("default/default", "k").await;
+    guest.ready("nats/nats", "k").await;
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let writers: Vec<_> =
+        (0..4).map(|lane| tokio::spawn(write(guest.clone(), lane, Arc::clone(&stop)))).collect();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+
+    backend.kill().await;
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(3) {
+        let other = guest.exists("default/default", "k").await;
+        assert!(!other.expect("the other link is not disturbed"));
+    }
+    let begin = Instant::now();
+    let error = guest.get("nats/nats", "k").await.unwrap_err();
+    assert!(begin.elapsed() < Duration::from_secs(4), "a brief wait: {:?}", begin.elapsed());
+    assert_ne!(error, TRAP);
+    backend.restart().await;
+    guest.ready("nats/nats", "k").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+
+    lattice.kill_provider();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    guest.ready("nats/nats", "k").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    stop.store(true, Ordering::Relaxed);
+
+    let (mut written, mut failed) = (Vec::new(), 0);
+    for writer in writers {
+        let (keys, errors) = writer.await.unwrap();
+        written.extend(keys);
+        failed += errors;
+    }
+    assert!(written.len() > 100 && failed > 0, "{} written, {failed} failed", written.len());
+    let found = guest.keys("nats/nats").await.unwrap();
+    for key in written {
+        assert!(found.binary_search(&key).is_ok(), "{key} was acknowledged");
+    }
+    lattice.stop().await;
+}
+
+/// Writes keys until told to stop; those that were acknowledged, and how many were not.
+async fn write(guest: Component, lane: usize, stop: Arc<AtomicBool>) -> (Vec<String>, usize) {
+    let (mut written, mut failed) = (Vec::new(), 0);
+    for round in 0.. {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let key = format!("lane-{lane}-{round}");
+        match guest.set("nats/nats", &key, "v").await {
+            Ok(()) => written.push(key),
+            Err(error) => {
+                assert_eq!(error, TRAP);
+                failed += 1;
+            }
         }
     }
-    assert_eq!(killed, 1, "the provider is the only other child");
+    (written, failed)
 }

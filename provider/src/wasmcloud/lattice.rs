@@ -1,5 +1,6 @@
 //! The lattice: what a host asks of a provider while it runs.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::select_all;
 use serde_json::json;
 use store_core::config::Registry;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
@@ -59,22 +61,21 @@ pub(crate) async fn run(data: HostData, registry: Registry) -> Result<()> {
     nats.flush().await.context("the lattice does not answer")?;
     info!(provider = own, lattice = data.lattice, "serving");
 
-    let mut tasks = JoinSet::new();
+    let calling = Calling::default();
     let mut asides = JoinSet::new();
     let mut terminate = terminated()?;
     let answer = loop {
         tokio::select! {
             Some((interface, function, call)) = calls.next() => match call {
-                Ok(call) => drop(tasks.spawn(async move {
+                Ok(call) => calling.spawn(async move {
                     if let Err(error) = call.await {
                         warn!(interface, function, error = format!("{error:#}"), "a call was cut off");
                     }
-                })),
+                }),
                 Err(error) => {
                     warn!(interface, function, error = format!("{error:#}"), "a call is malformed");
                 }
             },
-            Some(_) = tasks.join_next(), if !tasks.is_empty() => {}
             Some(_) = asides.join_next(), if !asides.is_empty() => {}
             Some(message) = puts.next() => match LinkDefinition::parse(&message.payload) {
                 Ok(link) => control.put(&link),
@@ -105,8 +106,7 @@ pub(crate) async fn run(data: HostData, registry: Registry) -> Result<()> {
     info!("stopping");
     // Nothing new is taken; what is under way may end. After the answer the host kills, so all is done before it.
     drop(calls);
-    let drained = async { while tasks.join_next().await.is_some() {} };
-    let _ = tokio::time::timeout(DRAIN, drained).await;
+    let _ = tokio::time::timeout(DRAIN, calling.ended()).await;
     let _ = tokio::time::timeout(CLOSE, links.close()).await;
     if let Some(reply) = answer {
         nats.publish(reply, "shutting down".into()).await?;
@@ -151,6 +151,36 @@ fn terminated() -> Result<std::pin::Pin<Box<dyn Future<Output = ()> + Send>>> {
     Ok(Box::pin(async move {
         signal.recv().await;
     }))
+}
+
+/// The calls under way. Their ends wake nobody until somebody waits for the last one, unlike those of a `JoinSet`.
+struct Calling {
+    /// Each call holds a clone, and sends nothing.
+    running: mpsc::Sender<Infallible>,
+    ended: mpsc::Receiver<Infallible>,
+}
+
+impl Default for Calling {
+    fn default() -> Self {
+        let (running, ended) = mpsc::channel(1);
+        Self { running, ended }
+    }
+}
+
+impl Calling {
+    fn spawn(&self, call: impl Future<Output = ()> + Send + 'static) {
+        let running = self.running.clone();
+        tokio::spawn(async move {
+            call.await;
+            drop(running);
+        });
+    }
+
+    /// Resolves when there is none.
+    async fn ended(mut self) {
+        drop(self.running);
+        self.ended.recv().await;
+    }
 }
 
 /// What links do: either end may be this provider.

@@ -17,6 +17,7 @@ mod bindings {
 
 pub use drivers::drivers;
 use store_core::config::Registry;
+use tokio::task::JoinSet;
 
 /// A provider as its host described it.
 pub struct Provider(host::HostData);
@@ -45,7 +46,14 @@ impl Provider {
     /// # Errors
     /// Why it cannot serve.
     pub async fn run(self, registry: Registry) -> anyhow::Result<()> {
-        Box::pin(lattice::run(self.0, registry)).await
+        // A task of its own: the future of `main` is not polled where the connection's task is, and each call would wake a thread. In
+        // a set, which ends it with this future.
+        let mut serving = JoinSet::new();
+        serving.spawn(lattice::run(self.0, registry));
+        match serving.join_next().await {
+            Some(served) => served?,
+            None => Ok(()),
+        }
     }
 }
 

@@ -13,85 +13,27 @@ wit_bindgen::generate!({
     generate_all,
 });
 
-use exports::guest::ops::ops;
+#[path = "../../ops/mod.rs"]
+mod ops;
+
 use exports::wasi::keyvalue::watcher;
-use wasi::keyvalue::store::{self, Bucket, Error};
-use wasi::keyvalue::{atomics, batch};
+use ops::text;
+use wasi::keyvalue::atomics;
+use wasi::keyvalue::store::{self, Bucket};
 
 struct Guest;
-
-fn text(error: Error) -> String {
-    match error {
-        Error::NoSuchStore => "no-such-store".to_owned(),
-        Error::AccessDenied => "access-denied".to_owned(),
-        Error::Other(text) => text,
-    }
-}
 
 fn open(bucket: &str) -> Result<Bucket, String> {
     store::open(bucket).map_err(text)
 }
 
-impl ops::Guest for Guest {
-    fn get(bucket: String, key: String) -> Result<Option<Vec<u8>>, String> {
-        open(&bucket)?.get(&key).map_err(text)
-    }
+fn page(bucket: &Bucket, cursor: Option<String>) -> Result<(Vec<String>, Option<String>), String> {
+    let page = bucket.list_keys(cursor.map(|cursor| cursor.parse().unwrap())).map_err(text)?;
+    Ok((page.keys, page.cursor.map(|cursor| cursor.to_string())))
+}
 
-    fn set(bucket: String, key: String, value: Vec<u8>) -> Result<(), String> {
-        open(&bucket)?.set(&key, &value).map_err(text)
-    }
-
-    fn delete(bucket: String, key: String) -> Result<(), String> {
-        open(&bucket)?.delete(&key).map_err(text)
-    }
-
-    fn exists(bucket: String, key: String) -> Result<bool, String> {
-        open(&bucket)?.exists(&key).map_err(text)
-    }
-
-    fn list_keys(
-        bucket: String,
-        cursor: Option<String>,
-    ) -> Result<(Vec<String>, Option<String>), String> {
-        let cursor = cursor.map(|cursor| cursor.parse().unwrap());
-        let page = open(&bucket)?.list_keys(cursor).map_err(text)?;
-        Ok((page.keys, page.cursor.map(|cursor| cursor.to_string())))
-    }
-
-    fn increment(bucket: String, key: String, delta: i64) -> Result<String, String> {
-        let sum = atomics::increment(&open(&bucket)?, &key, delta as u64).map_err(text)?;
-        Ok(sum.to_string())
-    }
-
-    fn get_many(
-        bucket: String,
-        keys: Vec<String>,
-    ) -> Result<Vec<Option<(String, Vec<u8>)>>, String> {
-        batch::get_many(&open(&bucket)?, &keys).map_err(text)
-    }
-
-    fn set_many(bucket: String, pairs: Vec<(String, Vec<u8>)>) -> Result<(), String> {
-        batch::set_many(&open(&bucket)?, &pairs).map_err(text)
-    }
-
-    fn delete_many(bucket: String, keys: Vec<String>) -> Result<(), String> {
-        batch::delete_many(&open(&bucket)?, &keys).map_err(text)
-    }
-
-    fn leak(bucket: String, times: u32) -> Result<(), String> {
-        for _ in 0..times {
-            std::mem::forget(open(&bucket)?);
-        }
-        Ok(())
-    }
-
-    fn spin(bucket: String, key: String, times: u32) -> Result<(), String> {
-        let bucket = open(&bucket)?;
-        for _ in 0..times {
-            bucket.get(&key).map_err(text)?;
-        }
-        Ok(())
-    }
+fn add(bucket: &Bucket, key: &str, delta: i64) -> Result<String, String> {
+    atomics::increment(bucket, key, delta as u64).map(|sum| sum.to_string()).map_err(text)
 }
 
 impl watcher::Guest for Guest {

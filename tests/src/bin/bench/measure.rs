@@ -165,7 +165,7 @@ pub(crate) struct Slice {
     pub(crate) lost: f64,
     /// Microseconds of a processor for each operation, in this process.
     pub(crate) client: f64,
-    /// The same in the server, where there is one.
+    /// The same in all servers, where there are some.
     pub(crate) server: f64,
 }
 
@@ -199,25 +199,25 @@ impl Duel {
 /// The runtime that everything is measured on.
 pub(crate) struct Bench {
     runtime: Runtime,
-    /// The process whose time counts too.
-    server: Option<u32>,
+    /// The processes whose time counts too.
+    servers: Vec<u32>,
 }
 
 impl Bench {
     pub(crate) fn new() -> Result<Self> {
         let runtime = Builder::new_multi_thread().worker_threads(WORKERS).build()?;
-        Ok(Self { runtime, server: None })
+        Ok(Self { runtime, servers: Vec::new() })
     }
 
     /// With what connections need.
     pub(crate) fn networked() -> Result<Self> {
         let runtime = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
-        Ok(Self { runtime, server: None })
+        Ok(Self { runtime, servers: Vec::new() })
     }
 
     /// Counts the time of this process too.
     pub(crate) fn with_server(mut self, pid: Option<u32>) -> Self {
-        self.server = pid;
+        self.servers.extend(pid);
         self
     }
 
@@ -282,7 +282,7 @@ impl Bench {
         W: Work<C>,
     {
         let start = Arc::new(Barrier::new(tasks));
-        let (client, server) = (work_of("self"), self.server.map(|pid| work_of(&pid.to_string())));
+        let (client, server) = (work_of("self"), self.work_of_servers());
         let running: Vec<_> = (0..tasks)
             .map(|task| {
                 let lane = Lane { task, tasks, round, length, start: Arc::clone(&start) };
@@ -306,10 +306,12 @@ impl Bench {
             rate: operations as f64 / seconds,
             lost: waited.as_secs_f64() / seconds,
             client: each(work_of("self").saturating_sub(client)),
-            server: self.server.zip(server).map_or(0.0, |(pid, before)| {
-                each(work_of(&pid.to_string()).saturating_sub(before))
-            }),
+            server: each(self.work_of_servers().saturating_sub(server)),
         })
+    }
+
+    fn work_of_servers(&self) -> u64 {
+        self.servers.iter().map(|pid| work_of(&pid.to_string())).sum()
     }
 }
 

@@ -45,6 +45,10 @@ impl Child {
         writeln!(stdin, "{input}")?;
         Ok(Self(child))
     }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
 }
 
 impl Drop for Child {
@@ -64,19 +68,23 @@ pub(crate) fn serve(role: &str) -> Result<()> {
         "provider" => runtime.block_on(async {
             provider::wasmcloud::Provider::new(url)?.run(provider::wasmcloud::drivers()).await
         }),
-        "echo" => runtime.block_on(answer(url, "echo", async |_| Ok(Echo))),
-        "upstream" => runtime
-            .block_on(answer(url, "upstream", async |nats| Upstream::open(nats, BUCKET).await)),
+        // Where it is cheapest, as ours: on the runtime's own threads.
+        "echo" => runtime.block_on(async {
+            let nats = wrpc_nats::connect(url).await?;
+            tokio::spawn(answer(nats, "echo", Echo)).await?
+        }),
+        // Where upstream's SDK has it: in the future of `main`.
+        "upstream" => runtime.block_on(async {
+            let nats = wrpc_nats::connect(url).await?;
+            let upstream = Upstream::open(nats.clone(), BUCKET).await?;
+            answer(nats, "upstream", upstream).await
+        }),
         _ => return Err(format!("no role {role:?}").into()),
     };
     served.map_err(|error| format!("{role}: {error:#}").into())
 }
 
-async fn answer<H>(
-    url: &str,
-    name: &str,
-    handler: impl AsyncFnOnce(wrpc_nats::Client) -> anyhow::Result<H>,
-) -> anyhow::Result<()>
+async fn answer<H>(nats: wrpc_nats::Client, name: &str, handler: H) -> anyhow::Result<()>
 where
     H: store::Handler<NatsContext>
         + atomics::Handler<NatsContext>
@@ -86,8 +94,6 @@ where
         + Sync
         + 'static,
 {
-    let nats = wrpc_nats::connect(url).await?;
-    let handler = handler(nats.clone()).await?;
     let prefix: Arc<str> = format!("bench.{name}").into();
     let wrpc = wrpc_transport_nats::Client::new(nats, Arc::clone(&prefix), Some(prefix)).await?;
     let serving = Box::pin(upstream::serve(&wrpc, handler)).await?;

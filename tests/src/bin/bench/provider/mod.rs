@@ -19,7 +19,7 @@ use self::children::Child;
 use self::wire::{Direct, Keys, Remote, Sum};
 use crate::Result;
 use crate::args::Args;
-use crate::measure::{Bench, Duel, Effort, Round, Work};
+use crate::measure::{Bench, Duel, Effort, Round, Slice, Work};
 use crate::report::{Report, Row};
 
 pub(crate) use children::serve;
@@ -45,8 +45,9 @@ struct Suite<'a, 'b> {
 
 impl Suite<'_, '_> {
     fn effort(&self, slice: u64) -> Effort {
-        // Servers share the cores: that a thread waits for one belongs to what is measured.
-        let (rounds, part) = if self.args.quick { (3, 4) } else { (9, 1) };
+        // Servers share the cores: that a thread waits for one belongs to what is measured. Many short rounds, as a call wakes six
+        // threads of three processes one after the other, and which core they find is luck.
+        let (rounds, part) = if self.args.quick { (9, 4) } else { (25, 2) };
         Effort { rounds, slice: Duration::from_millis(slice / part), retries: 0 }
     }
 
@@ -63,6 +64,16 @@ impl Suite<'_, '_> {
             bar,
             unit: "op/s",
         })?;
+        if !self.args.json {
+            let work = |slice: fn(&Round) -> Slice| {
+                duel.median(|round| slice(round).client + slice(round).server)
+            };
+            let (ours, peer) = (work(|round| round.ours), work(|round| round.peer));
+            writeln!(
+                io::stderr(),
+                "  of the cores, all processes: {ours:.0} us a call, {peer:.0}"
+            )?;
+        }
         Ok(())
     }
 
@@ -104,8 +115,13 @@ impl Suite<'_, '_> {
         }
         let server = Server::start();
         let url = server.url();
-        let _children =
+        let children =
             [Child::provider(&url)?, Child::start("echo", &url)?, Child::start("upstream", &url)?];
+        let mut bench = Bench::networked()?.with_server(server.pid());
+        for child in &children {
+            bench = bench.with_server(Some(child.pid()));
+        }
+        self.bench = bench;
         let (ours, theirs, sum) = self.bench.wait(async {
             let direct = direct(&url).await?;
             let provider = Remote::new(&url, "provider").await?;
@@ -115,7 +131,7 @@ impl Suite<'_, '_> {
                 remote.ready().await?;
             }
             fill(&provider).await?;
-            let sum = Arc::new(Sum { direct, echo });
+            let sum = Arc::new(Sum { direct, echo: Arc::new(echo) });
             Result::<_>::Ok((Arc::new(provider), Arc::new(upstream), sum))
         })?;
 
@@ -143,6 +159,10 @@ impl Suite<'_, '_> {
         if !self.args.json && self.args.wants(more[2], UPSTREAM) {
             let failed = theirs.failed();
             writeln!(io::stderr(), "  {failed} increments failed upstream's way, none ours")?;
+            let duel =
+                self.bench.duel(self.effort(1000), 32, wire::Increment, &sum.echo, &theirs)?;
+            let (most, _) = duel.figure(Round::ratio);
+            writeln!(io::stderr(), "  calls that do nothing: {most:.1} of upstream's way")?;
         }
         Ok(())
     }

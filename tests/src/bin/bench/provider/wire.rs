@@ -99,7 +99,7 @@ pub(crate) struct Direct(pub(crate) Table);
 /// The store itself, and then a provider that does nothing.
 pub(crate) struct Sum {
     pub(crate) direct: Direct,
-    pub(crate) echo: Remote,
+    pub(crate) echo: Arc<Remote>,
 }
 
 /// What answers single calls.

@@ -1,0 +1,90 @@
+//! Settings as they were given: names in any case, secrets over configuration, a link's over the provider's.
+
+use std::collections::BTreeMap;
+
+use store_core::config::StoreUrl;
+
+use super::backend::Backend;
+use super::redis;
+use crate::wasmcloud::host::Given;
+
+/// What is a secret although it may come in plain configuration.
+const SECRET: [&str; 8] =
+    ["client_jwt", "client_seed", "credentials", "jwt", "jwt_seed", "nkey", "password", "token"];
+
+/// Settings by their names in lower case.
+pub(super) struct Texts(BTreeMap<String, Text>);
+
+struct Text {
+    value: String,
+    /// It came as one.
+    secret: bool,
+}
+
+impl Texts {
+    pub(super) fn of(given: &Given) -> Result<Self, String> {
+        let mut texts = BTreeMap::new();
+        for (name, value) in &given.config {
+            let text = Text { value: value.clone(), secret: false };
+            let known = texts.insert(name.to_ascii_lowercase(), text);
+            if known.is_some_and(|known| known.value != *value) {
+                return Err(format!("setting `{name}` is given twice, in upper and lower case"));
+            }
+        }
+        for (name, secret) in &given.secrets {
+            let value = secret.text().ok_or_else(|| format!("secret `{name}` is not UTF-8"))?;
+            texts.insert(name.to_ascii_lowercase(), Text { value, secret: true });
+        }
+        Ok(Self(texts))
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(|text| text.value.as_str())
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, text)| (name.as_str(), text.value.as_str()))
+    }
+
+    /// The names of those that are secrets and came in plain configuration.
+    pub(super) fn exposed(&self) -> Vec<String> {
+        let exposed =
+            |(name, text): &(&String, &Text)| !text.secret && is_secret(name.as_str(), &text.value);
+        self.0.iter().filter(exposed).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// With those of the provider below, as far as they are about the same backend.
+    pub(super) fn over(mut self, shared: Self, backend: Backend) -> Result<Self, String> {
+        let disabled = |texts| backend == Backend::Redis && redis::default_is_disabled(texts);
+        if self.get("url").is_none() && (disabled(&shared) || disabled(&self)) {
+            return Err("`url` is missing, and DISABLE_DEFAULT_CONNECTION is set".into());
+        }
+        let has_address = self.get("url").is_some() || self.get("cluster_uri").is_some();
+        for (name, text) in shared.0 {
+            let applies = match name.as_str() {
+                "backend" => false,
+                "url" => !has_address && is_for(&text.value, backend),
+                "cluster_uri" => !has_address && !backend.is_foreign(&name),
+                name => !backend.is_foreign(name),
+            };
+            if applies {
+                self.0.entry(name).or_insert(text);
+            }
+        }
+        Ok(self)
+    }
+}
+
+fn is_for(url: &str, backend: Backend) -> bool {
+    url.parse::<StoreUrl>().is_ok_and(|url| Backend::of_scheme(url.scheme()) == Some(backend))
+}
+
+fn is_secret(name: &str, value: &str) -> bool {
+    SECRET.contains(&name)
+        || (matches!(name, "url" | "cluster_uri")
+            && value.split('/').any(|part| part.contains('@')))
+}
