@@ -11,12 +11,12 @@ use store_core::{
 
 use crate::layout::{Layout, Opened};
 use crate::many::{MAX_ATOMIC, WINDOW};
+use crate::publish::Refusal;
 use crate::settings::{self, Known, normal};
 use crate::shared::Shared;
 use crate::table::{Fail, Table};
 use crate::wire::fault::STREAM_NOT_FOUND;
 use crate::wire::stored::Stored;
-use crate::write::Refusal;
 
 /// Up to so many subjects, a status counts the live records.
 const COUNTED: u64 = 10_000;

@@ -11,9 +11,9 @@ use store_core::{Counter, Error, ErrorKind, Key, Metadata};
 use tokio::sync::oneshot;
 
 use crate::layout::Layout;
+use crate::publish::Refusal;
 use crate::table::{Fail, Table, Via};
 use crate::wire::stored::Stored;
-use crate::write::Refusal;
 
 /// The increments that wait, by subject. A subject that is here has a task.
 #[derive(Default)]

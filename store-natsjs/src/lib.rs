@@ -18,6 +18,7 @@
 //! | `together` | concurrent reads leave in one request |
 //! | `acked` | reading back one's own writes from copies that are behind |
 //! | `resume` | whether a watch can go on after a revision |
+//! | `publish` | messages that are stored once, whatever happens to their answers |
 //! | `write`, `reaper` | writes, deletes and ends that survive a crash |
 //! | `bucket` | what a key-value client can do beyond the contract |
 //! | `import` | bulk loads |
@@ -39,6 +40,7 @@ mod layout;
 mod list;
 mod many;
 mod names;
+mod publish;
 mod reaper;
 mod resume;
 mod server;

@@ -11,12 +11,12 @@ use futures_util::stream::{self, StreamExt as _};
 use store_core::{Error, ErrorKind, Feature, Key, Op, Put, Record, Result};
 
 use crate::layout::Layout;
+use crate::publish::{Draft, EXPECTED, settled};
 use crate::table::{Fail, Table, Via};
 use crate::wire::api::{Stamp, read_ack};
 use crate::wire::fault::Fault;
 use crate::wire::mux::Deadline;
 use crate::wire::stored::{OPERATION, Stored, WRITE_ID};
-use crate::write::Draft;
 
 /// Subjects in one request: fewer than the server's 1024, since two of 256 at once are faster than one of 512.
 const CHUNK: usize = 256;
@@ -29,7 +29,6 @@ const PIPELINE: usize = 256;
 /// The most messages of an atomic batch.
 pub(crate) const MAX_ATOMIC: usize = 1000;
 
-const EXPECTED: &str = "Nats-Expected-Last-Subject-Sequence";
 const EXPECTED_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
 
 /// A write that needs no look at what is there.
@@ -38,7 +37,8 @@ struct Blind {
     at: usize,
     subject: String,
     draft: Draft,
-    id: String,
+    /// A value alone has none.
+    id: Option<String>,
     /// The server answered that it did not store it.
     refused: bool,
 }
@@ -153,7 +153,7 @@ impl Table {
         let mut drafts = Vec::with_capacity(puts.len());
         for (at, put) in puts.iter().enumerate() {
             drafts.extend(self.blind(put).map(|(subject, draft)| {
-                let id = self.shared.write_id();
+                let id = (!draft.is_bare()).then(|| self.shared.write_id());
                 Blind { at, subject, draft, id, refused: false }
             }));
         }
@@ -164,7 +164,9 @@ impl Table {
         let message = |i: usize| {
             let Blind { subject, draft, id, .. } = drafts.get(i)?;
             let mut headers = draft.headers.clone();
-            headers.insert(WRITE_ID, id.as_str());
+            if let Some(id) = id {
+                headers.insert(WRITE_ID, id.as_str());
+            }
             Some((self.route(subject).into_owned(), headers, draft.payload.clone()))
         };
         let mux = &self.shared.js.mux;
@@ -186,12 +188,16 @@ impl Table {
                 None => unknown.push(blind),
             }
         }
-        // Under the same ids, so that nothing is stored twice.
         let mut again = Vec::with_capacity(unknown.len());
         for Blind { at, subject, draft, id, refused } in unknown {
             again.push(async move {
-                let done = self.publish_as(&id, &subject, &draft, None, !refused).await;
-                (at, done.map_err(crate::write::settled))
+                let done = match id {
+                    // Under the same id, so that nothing is stored twice.
+                    Some(id) => self.publish_as(&id, &subject, &draft, None, !refused).await,
+                    None if refused => self.publish(&subject, &draft, None).await,
+                    None => self.publish_after_loss(&subject, &draft).await,
+                };
+                (at, done.map_err(settled))
             });
         }
         let mut again = std::pin::pin!(stream::iter(again).buffer_unordered(WINDOW));

@@ -19,8 +19,7 @@ use store_core::{
 };
 
 use crate::layout::{Layout, Opened};
-use crate::names::Fate;
-use crate::reaper::Reaper;
+use crate::publish::{Draft, EXPECTED, Refusal, settled};
 use crate::shared::Shared;
 use crate::table::{Fail, Table, Via};
 use crate::wire::fault::Fault;
@@ -30,33 +29,6 @@ use crate::wire::stored::{ENDED, OPERATION, Stored, TTL, UNTIL, WRITE_ID};
 const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
 /// Tries before an unconditional change stops to look first.
 const CONTENDED: u32 = 16;
-
-/// The sequence that a subject must have.
-const EXPECTED: &str = "Nats-Expected-Last-Subject-Sequence";
-
-/// Why a publish was not acknowledged.
-#[derive(Debug)]
-pub(crate) enum Refusal {
-    /// The subject has another sequence than expected.
-    Moved,
-    Fail(Fail),
-}
-
-impl From<Error> for Refusal {
-    fn from(error: Error) -> Self {
-        Self::Fail(error.into())
-    }
-}
-
-/// A message to be published.
-#[derive(Clone, Debug)]
-pub(crate) struct Draft {
-    pub(crate) headers: HeaderMap,
-    pub(crate) payload: Bytes,
-    pub(crate) expires: Option<Timestamp>,
-    /// Until when the server keeps it; for ever if it is none.
-    pub(crate) until: Option<Timestamp>,
-}
 
 impl Table {
     // ------------------------------------------------------------------ what a call asks for
@@ -157,103 +129,6 @@ impl Table {
         draft.headers.insert(TTL, seconds.to_string());
         draft.headers.insert(UNTIL, until.as_millis().to_string());
         draft.until = Some(until);
-    }
-
-    // ------------------------------------------------------------------ publishing
-
-    /// Publishes, again while what hinders it passes: the server recognises a repeated write by its id, and where it refuses a
-    /// repeated condition, the record shows whose write it holds.
-    pub(crate) async fn publish(
-        &self,
-        subject: &str,
-        draft: &Draft,
-        expected: Option<u64>,
-    ) -> Result<u64, Refusal> {
-        self.publish_as(&self.shared.write_id(), subject, draft, expected, false).await
-    }
-
-    /// As [`publish`](Self::publish) under an id; `unknown` says that it was sent before and may have been stored.
-    pub(crate) async fn publish_as(
-        &self,
-        id: &str,
-        subject: &str,
-        draft: &Draft,
-        expected: Option<u64>,
-        mut unknown: bool,
-    ) -> Result<u64, Refusal> {
-        let headers = || {
-            let mut headers = draft.headers.clone();
-            headers.insert(WRITE_ID, id);
-            if let Some(sequence) = expected {
-                headers.insert(EXPECTED, sequence.to_string());
-            }
-            headers
-        };
-        let mut round = 0;
-        let to = self.route(subject);
-        loop {
-            let js = &self.shared.js;
-            let sent = js.store(&to, headers(), draft.payload.clone(), self.deadline);
-            let fault = match sent.await {
-                Ok(stamp) => {
-                    self.acknowledged(subject, draft, stamp.sequence);
-                    return Ok(stamp.sequence);
-                }
-                Err(fault) => fault,
-            };
-            if fault.is_wrong_sequence() {
-                if !unknown {
-                    return Err(Refusal::Moved);
-                }
-                return self.resolve_unknown(subject, draft, id).await;
-            }
-            unknown |= fault.is_unknown();
-            match self.after(fault, &mut round, true).await {
-                Ok(()) => {}
-                Err(Fail::Error(error)) if unknown => {
-                    return Err(Refusal::Fail(error.outcome_unknown().into()));
-                }
-                Err(fail) => return Err(Refusal::Fail(fail)),
-            }
-        }
-    }
-
-    /// What this store remembers of a write that is done.
-    pub(crate) fn acknowledged(&self, subject: &str, draft: &Draft, sequence: u64) {
-        self.bucket.acked.note(subject, sequence);
-        let aged = || self.known.max_age.and_then(|age| self.shared.now().checked_add(age));
-        let is_record = draft.headers.is_empty() || draft.headers.get(OPERATION).is_none();
-        let fate = if is_record { Fate::Lives(draft.expires.or_else(aged)) } else { Fate::Gone };
-        let tokens = self.bucket.tokens(subject);
-        self.bucket.names.note(self.layout(), subject, tokens, sequence, fate);
-        if draft.until.is_none()
-            && let Some(at) = draft.expires
-        {
-            Reaper::expect(&self.shared, &self.bucket.name, subject, sequence, at);
-        }
-    }
-
-    /// After an earlier try got no answer and a later one was refused: whether the earlier one did it.
-    async fn resolve_unknown(
-        &self,
-        subject: &str,
-        draft: &Draft,
-        id: &str,
-    ) -> Result<u64, Refusal> {
-        let now = self.newest(subject, Via::Leader).await.map_err(Refusal::Fail)?;
-        match now {
-            Some(now) if now.write_id.as_deref() == Some(id) => {
-                self.acknowledged(subject, draft, now.sequence);
-                Ok(now.sequence)
-            }
-            // Ours may have been there and been overwritten since.
-            _ => Err(Error::new(
-                ErrorKind::Timeout,
-                "no answer from the server in time, and the record has changed since",
-            )
-            .outcome_unknown()
-            .into()),
-        }
     }
 
     // ------------------------------------------------------------------ write
@@ -452,16 +327,6 @@ impl Table {
             self.contend(round).await?;
         }
         Err(Error::new(ErrorKind::Internal, "unreachable").into())
-    }
-}
-
-/// A publish without an expectation cannot find that the subject moved.
-pub(crate) fn settled(refusal: Refusal) -> Fail {
-    match refusal {
-        Refusal::Fail(fail) => fail,
-        Refusal::Moved => {
-            Error::new(ErrorKind::Internal, "a condition failed that was not asked for").into()
-        }
     }
 }
 

@@ -29,10 +29,11 @@ use super::fetch::Whole;
 use super::{Bucket, carried, plain};
 use crate::admin::missing;
 use crate::many::WINDOW;
+use crate::publish::{Draft, Refusal};
 use crate::settings::COMPACTED;
 use crate::table::Table;
 use crate::wire::stored::{ENDED, EXPIRES, OPERATION, Op, Stored, TTL};
-use crate::write::{Draft, Refusal, bury};
+use crate::write::bury;
 
 /// More than the largest block of a stream's file, 8 MiB.
 const STRETCH: usize = 9 * 1024 * 1024;

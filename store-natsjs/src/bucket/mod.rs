@@ -28,11 +28,11 @@ use store_core::{Error, ErrorKind, Key, Name, Namespace, Result, Revision};
 
 use crate::admin::missing;
 use crate::layout::sound;
+use crate::publish::{Draft, Refusal};
 use crate::store::Nats;
 use crate::table::{Fail, Table, Via};
 use crate::wire::feed::{Begin, Feed, Heard, Topic};
 use crate::wire::stored::{METADATA, OPERATION};
-use crate::write::{Draft, Refusal};
 
 pub use compact::{Compact, Compacted, Kept};
 pub use copies::{Access, Origin};
