@@ -116,7 +116,7 @@ async fn a_backend_that_comes_up_late_is_waited_for_or_clearly_missing() {
 #[tokio::test]
 async fn what_can_never_work_is_said_at_once() {
     let driver = Late::default();
-    let pool = pool(&driver, Duration::from_secs(60));
+    let pool = pool(&driver, Duration::from_mins(1));
     let error = pool.connect("mongodb://h").unwrap_err();
     assert!(error.to_string().contains("no driver for `mongodb://`; there are: late"), "{error}");
     assert!(!pool.connect("u:secret").unwrap_err().to_string().contains("secret"));

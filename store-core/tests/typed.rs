@@ -37,7 +37,7 @@ async fn one_record_through_every_verb() -> Result<()> {
     let metadata = Metadata::new().with("by", "test")?;
     let first = profiles
         .write("ada", &ada)
-        .ttl(Duration::from_secs(60))
+        .ttl(Duration::from_mins(1))
         .metadata(metadata.clone())
         .if_absent()
         .await?;
@@ -48,7 +48,7 @@ async fn one_record_through_every_verb() -> Result<()> {
     assert_eq!((entry.key.as_str(), &entry.value), ("ada", &ada));
     assert_eq!((entry.revision(), entry.metadata()), (first.revision, &metadata));
     let left = entry.ttl().unwrap();
-    assert!(left <= Duration::from_secs(60) && left > Duration::from_secs(50), "{left:?}");
+    assert!(left <= Duration::from_mins(1) && left > Duration::from_secs(50), "{left:?}");
     assert!(entry.expires_at().unwrap() > SystemTime::now());
 
     profiles.set_expiry("ada", Expiry::Never).await?.unwrap();
@@ -66,7 +66,7 @@ async fn updates_lose_nothing_and_keep_the_rest() -> Result<()> {
     let profiles = table::<Profile>()?;
     let metadata = Metadata::new().with("by", "test")?;
     let write = profiles.write("ada", &profile("Ada", 0)).metadata(metadata.clone());
-    write.ttl(Duration::from_secs(60)).await?;
+    write.ttl(Duration::from_mins(1)).await?;
     let mut tasks = Vec::new();
     for _ in 0..8 {
         let profiles = profiles.clone();
@@ -235,7 +235,7 @@ async fn many_at_once() -> Result<()> {
             .check_absent(&(2, "a"))
             .delete(&(1, "b"))
             .create(&(1, "c"), &30)
-            .write_until(&(1, "a"), &11, Expiry::After(Duration::from_secs(60)))
+            .write_until(&(1, "a"), &11, Expiry::After(Duration::from_mins(1)))
     };
     assert_eq!(swap().commit().await?.len(), 5);
     assert_eq!(swap().commit().await.unwrap_err().kind(), ErrorKind::Conflict);

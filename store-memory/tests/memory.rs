@@ -68,7 +68,7 @@ async fn bytes_add_up_to_nothing_after_every_kind_of_change() {
             table.write(&key, vec![1; (i * 97 + round * 31) % 2_500]).await.unwrap();
         }
         table.increment("n", 1_000_000).await.unwrap();
-        table.set_expiry("k1", store_core::Expiry::After(Duration::from_secs(60))).await.unwrap();
+        table.set_expiry("k1", store_core::Expiry::After(Duration::from_mins(1))).await.unwrap();
         table.delete("k2").await.unwrap();
         table.batch().write("k3", "x").delete("k4").commit().await.unwrap();
     }
@@ -145,7 +145,7 @@ async fn without_auto_create_a_write_needs_the_database() {
 async fn the_expiry_thread_removes_records_at_their_time() {
     let (admin, table) = bounded(DatabaseConfig::new()).await;
     let mut events = table.watch().changes_only().await.unwrap();
-    table.write("late", "v").ttl(Duration::from_secs(3600)).await.unwrap();
+    table.write("late", "v").ttl(Duration::from_hours(1)).await.unwrap();
     table.write("soon", "v").ttl(Duration::from_millis(80)).await.unwrap();
     let gone = async {
         loop {

@@ -139,7 +139,7 @@ impl Default for Builder {
             layouts: HashMap::new(),
             defaults: DatabaseConfig::default(),
             auto_create: true,
-            expired_retention: Duration::from_secs(600),
+            expired_retention: Duration::from_mins(10),
             databases: Vec::new(),
         }
     }

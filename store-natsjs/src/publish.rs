@@ -20,7 +20,7 @@ use crate::wire::stored::{OPERATION, Stored, WRITE_ID};
 /// The sequence that a subject must have.
 pub(crate) const EXPECTED: &str = "Nats-Expected-Last-Subject-Sequence";
 /// How far the server's clock may be from ours before a value that is there already is written again.
-const CLOCKS: Duration = Duration::from_secs(60);
+const CLOCKS: Duration = Duration::from_mins(1);
 
 /// Why a publish was not acknowledged.
 #[derive(Debug)]

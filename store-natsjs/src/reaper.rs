@@ -87,7 +87,7 @@ async fn run(shared: Weak<Shared>) {
             .await;
         // The store may go while this waits.
         let wait = next.map_or(Duration::ZERO, |at| at.since(store.now()));
-        let wait = wait.min(Duration::from_secs(60));
+        let wait = wait.min(Duration::from_mins(1));
         let _ = tokio::time::timeout(wait, store.reaper.sooner.notified()).await;
     }
 }

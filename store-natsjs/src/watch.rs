@@ -322,7 +322,7 @@ impl Watcher {
             };
         }
         let due = self.due.first().map(|(at, _)| *at);
-        let wait = due.map_or(Duration::from_secs(3600), |at| {
+        let wait = due.map_or(Duration::from_hours(1), |at| {
             at.since(SystemClock.now()) + Duration::from_millis(1)
         });
         let (Some(feed), census) = (&mut self.feed, &mut self.census) else { return Ok(()) };

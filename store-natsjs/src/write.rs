@@ -26,7 +26,7 @@ use crate::wire::fault::Fault;
 use crate::wire::stored::{ENDED, OPERATION, Stored, TTL, UNTIL, WRITE_ID};
 
 /// The longest that is left to the server.
-const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
+const LONGEST: Duration = Duration::from_hours(878_400);
 /// Tries before an unconditional change stops to look first.
 const CONTENDED: u32 = 16;
 

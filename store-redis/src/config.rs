@@ -128,7 +128,7 @@ impl Default for Config {
             answer_timeout: Duration::from_secs(2),
             io_thread: false,
             wait_replicas: 0,
-            watch_keep: Duration::from_secs(300),
+            watch_keep: Duration::from_mins(5),
             auto_create: true,
             defaults: DatabaseConfig::default(),
             tls: false,

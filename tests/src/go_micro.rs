@@ -19,7 +19,7 @@ use serde_json::{Map, Value as Json};
 use crate::say;
 
 /// How long Go-Micro may take for an answer; its own longest waits are 10 s.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Which of Go-Micro's stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

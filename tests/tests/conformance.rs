@@ -25,7 +25,7 @@ fn conformance_of_the_drivers_is_what_the_readme_shows() {
         // What its other layouts and older servers can do is in docs/nats.md.
         run_blocking(
             NatsTarget::start(Layout::Native, Version::Newest),
-            Options::default().with_concurrency(16).with_deadline(Duration::from_secs(120)),
+            Options::default().with_concurrency(16).with_deadline(Duration::from_mins(2)),
         ),
     ];
     for report in &reports {

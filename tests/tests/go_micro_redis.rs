@@ -117,7 +117,7 @@ async fn what_one_deletes_is_gone_for_the_other() {
 async fn lives_are_the_same_for_both() {
     let Some(mut both) = Both::start().await else { return };
     let t = both.table("t");
-    for life in [Duration::from_secs(120), Duration::from_millis(90_500)] {
+    for life in [Duration::from_mins(2), Duration::from_millis(90_500)] {
         let nanos = life.as_nanos() as u64;
         both.go_must("write", "t", &json!({ "key": "go", "value": "dg==", "expiry": nanos }));
         let left = t.read("go").await.unwrap().unwrap().ttl().unwrap();
@@ -133,7 +133,7 @@ async fn lives_are_the_same_for_both() {
     t.write("ever", "v").await.unwrap();
     let read = both.go_must("read", "t", &json!({ "key": "ever" })).records[0].expiry;
     assert_eq!(read, -1);
-    t.set_expiry("ever", Expiry::After(Duration::from_secs(60))).await.unwrap().unwrap();
+    t.set_expiry("ever", Expiry::After(Duration::from_mins(1))).await.unwrap().unwrap();
     both.go_must("write", "t", &json!({ "key": "ever", "value": base64("2"), "expiry": -1 }));
     let ever = t.read("ever").await.unwrap().unwrap();
     assert_eq!(ever.value(), b"2");

@@ -354,7 +354,7 @@ async fn a_url_opens_a_store_with_every_option_checked() {
     t.write("k", "v").await.unwrap();
     let status = opened.store.database_status(&Name::new("app").unwrap()).await.unwrap();
     assert_eq!(status.config.history, Some(3));
-    assert_eq!(status.config.default_ttl, Some(Duration::from_secs(3600)));
+    assert_eq!(status.config.default_ttl, Some(Duration::from_hours(1)));
     assert_eq!(status.config.driver["compression"], "s2");
     assert_eq!(status.records, Some(1));
     let names = opened.store.list_databases().await.unwrap();
@@ -472,7 +472,7 @@ async fn nothing_that_ends_or_is_given_up_leaves_a_subscription_or_a_consumer() 
     let with_watches = subscriptions(monitor);
     assert!(with_watches[0] > before[0], "ten watches are open: {with_watches:?}, {before:?}");
     drop(open_watches);
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = Instant::now() + Duration::from_mins(1);
     loop {
         let now = subscriptions(monitor);
         let status = store.database_status(&Name::new("app").unwrap()).await.unwrap();
@@ -506,7 +506,7 @@ async fn a_watch_says_that_its_bucket_is_another_one_now() {
     table(&two, "t").write("new", "v").await.unwrap();
     let (mut resync, mut seen) = (false, false);
     while !(resync && seen) {
-        let event = tokio::time::timeout(Duration::from_secs(60), watch.next()).await;
+        let event = tokio::time::timeout(Duration::from_mins(1), watch.next()).await;
         match event.expect("not silence").unwrap().unwrap() {
             Event::Resync => resync = true,
             Event::Put(record) => {

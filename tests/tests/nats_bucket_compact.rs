@@ -184,9 +184,9 @@ async fn what_moves_keeps_its_value_metadata_headers_and_end() {
     t.delete("d").await.unwrap();
     let metadata = store_core::Metadata::new().with("a", "ü").unwrap();
     t.write("meta", "1").metadata(metadata).await.unwrap();
-    t.write("server", "2").ttl(Duration::from_secs(600)).await.unwrap();
+    t.write("server", "2").ttl(Duration::from_mins(10)).await.unwrap();
     t.write("old", "x").await.unwrap();
-    t.write("old", "3").ttl(Duration::from_secs(600)).await.unwrap();
+    t.write("old", "3").ttl(Duration::from_mins(10)).await.unwrap();
     t.write("soon", "4").ttl(Duration::from_millis(1500)).await.unwrap();
     bucket.put("t.user", "5", &[("Trace", "x")]).await.unwrap();
     let before = t.scan().await.unwrap();

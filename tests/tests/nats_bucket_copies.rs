@@ -53,7 +53,7 @@ async fn a_mirror_answers_reads_of_its_origin() {
         for i in 0..50 {
             t.write(&format!("k{i}"), i.to_string()).await.unwrap();
         }
-        t.write("brief", "x").ttl(Duration::from_secs(3600)).await.unwrap();
+        t.write("brief", "x").ttl(Duration::from_hours(1)).await.unwrap();
         let origin = Origin::bucket(&name("app"));
         let config = DatabaseConfig::new().with_description("a mirror".to_owned());
         nats.create_mirror("any-name", &origin, &config).await.unwrap();

@@ -400,7 +400,7 @@ async fn a_map_begins_anew_when_the_bucket_was_emptied_or_made_again() {
 async fn a_map_leaves_no_task_behind() {
     let world = world(Version::Newest, 1).await;
     let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
-    world.table.write("a", "1").ttl(Duration::from_secs(600)).await.unwrap();
+    world.table.write("a", "1").ttl(Duration::from_mins(10)).await.unwrap();
     let before = tasks();
     let held = Arc::new(());
     let maps: Vec<LiveMap> = {

@@ -27,7 +27,7 @@ const AGE_LIMIT: [&str; 3] =
 const JOINED: [&str; 2] = ["names/underscore-joins", "micro/bug-collisions"];
 
 /// For a case: some wait for two calls in a row that get no answer.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_mins(2);
 
 /// What a layout cannot do by its nature, and has no capability for. These cases must really fail.
 fn inherent(layout: Layout) -> Vec<&'static str> {

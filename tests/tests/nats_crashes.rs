@@ -15,11 +15,11 @@ use tests::servers::nats::{Cluster, Server};
 const DATABASE: &str = "app";
 
 async fn open(url: &str) -> Arc<dyn StoreAdmin> {
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = Instant::now() + Duration::from_mins(1);
     loop {
         let builder = Nats::builder()
             .servers([url])
-            .timeout(Duration::from_secs(60))
+            .timeout(Duration::from_mins(1))
             // So that the server really removes within this test.
             .expired_retention(Duration::from_secs(1));
         match builder.connect().await {
@@ -42,7 +42,7 @@ where
 
 /// The answer to a question that may be asked again: servers that have just been started need their time.
 async fn patiently<T, F: Future<Output = store_core::Result<T>>>(ask: impl Fn() -> F) -> T {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     loop {
         match ask().await {
             Ok(answer) => return answer,
@@ -151,7 +151,7 @@ async fn what_has_ended_on_three_servers_does_not_come_back_after_kills() {
     let mut cluster = Cluster::start();
     let store = open(&cluster.url()).await;
     let config = DatabaseConfig::new().with_replicas(3);
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = Instant::now() + Duration::from_mins(1);
     while let Err(error) = store.create_database(&Name::new(DATABASE).unwrap(), &config).await {
         assert!(Instant::now() < until, "{error:?}");
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -188,7 +188,7 @@ async fn what_has_ended_on_three_servers_does_not_come_back_after_kills() {
             keys: ends.keys,
         };
         // A store that wrote nothing reads any copy, and this one may still have to catch up.
-        let until = Instant::now() + Duration::from_secs(60);
+        let until = Instant::now() + Duration::from_mins(1);
         loop {
             let wrong = at.wrong().await;
             if wrong.is_empty() {

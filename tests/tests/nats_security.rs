@@ -473,7 +473,7 @@ async fn the_environment_and_serde_configure_everything() {
     let status = opened.store.database_status(&name).await.unwrap();
     assert_eq!(status.config.history, Some(4));
     assert_eq!(status.config.storage, Some(store_core::Storage::Memory));
-    assert_eq!(status.config.default_ttl, Some(Duration::from_secs(3600)));
+    assert_eq!(status.config.default_ttl, Some(Duration::from_hours(1)));
 
     let config: Config = serde_json::from_value(json!({
         "url": url,

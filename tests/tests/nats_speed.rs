@@ -241,7 +241,7 @@ async fn load(store: &Nats, count: usize) -> store_natsjs::Imported {
     let ns = Namespace::new(Name::new("app").unwrap(), "loaded").unwrap();
     let keys: Vec<String> = (0..count).map(key).collect();
     let metadata = Metadata::new().with("kind", "x").unwrap();
-    let until = SystemTime::now() + Duration::from_secs(3600);
+    let until = SystemTime::now() + Duration::from_hours(1);
     let mut puts = Vec::with_capacity(count);
     for (i, key) in keys.iter().enumerate() {
         let put = Put::new(Key::new(key).unwrap(), i.to_string());

@@ -94,7 +94,7 @@ async fn what_the_server_promised_to_keep_is_there_after_a_crash() {
     let (_redis, table) = open(config(server.port())).await;
     let mut revisions = Vec::new();
     for i in 0..100 {
-        let written = table.write(&format!("k{i:03}"), "v").ttl(Duration::from_secs(3600)).await;
+        let written = table.write(&format!("k{i:03}"), "v").ttl(Duration::from_hours(1)).await;
         revisions.push(written.unwrap().revision);
     }
     table.increment("n", 7).await.unwrap();
@@ -189,7 +189,7 @@ async fn a_server_that_cannot_be_reached_is_not_asked_by_every_call() {
             drop(connection);
         }
     });
-    let store = Redis::lazy(config(port).with_reconnect_pause(Duration::from_secs(60))).unwrap();
+    let store = Redis::lazy(config(port).with_reconnect_pause(Duration::from_mins(1))).unwrap();
     let table = (Arc::new(store) as Arc<dyn Store>).database("app").unwrap().table("t").unwrap();
     for _ in 0..100 {
         let error = table.write("k", "v").await.unwrap_err();
@@ -411,7 +411,7 @@ async fn a_database_that_another_process_changes_is_changed_for_all_at_once() {
     mine.write("k", "v").await.unwrap();
     theirs.write("k", "v").await.unwrap();
     let hour =
-        DatabaseConfig::new().with_default_ttl(Duration::from_secs(3600)).with_max_value_len(10);
+        DatabaseConfig::new().with_default_ttl(Duration::from_hours(1)).with_max_value_len(10);
     two.update("app", &hour).await.unwrap();
     mine.write("k", "v").await.unwrap();
     assert!(mine.read("k").await.unwrap().unwrap().expires_at().is_some());
@@ -479,7 +479,7 @@ async fn a_clock_that_was_set_back_gives_out_no_revision_twice_and_expires_nothi
     // As a server's clock that was an hour ahead leaves it: the counter is ahead of what the clock says from now on.
     let names = server.command(&["KEYS", "{app/t}#r*"]);
     let counter = names.lines().last().unwrap().to_owned();
-    let ahead = SystemTime::now() + Duration::from_secs(3600);
+    let ahead = SystemTime::now() + Duration::from_hours(1);
     let ahead = ahead.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros();
     server.command(&["SET", &counter, &ahead.to_string()]);
     let mut events = table.watch().changes_only().await.unwrap();
@@ -512,7 +512,7 @@ async fn a_clock_that_was_set_back_gives_out_no_revision_twice_and_expires_nothi
     tokio::time::timeout(Duration::from_secs(10), seen).await.expect("the watch goes on");
 
     // How long a record lives is the server's to say: what this process takes for the time has no part in it.
-    table.write("soon", "v").ttl(Duration::from_secs(60)).await.unwrap();
+    table.write("soon", "v").ttl(Duration::from_mins(1)).await.unwrap();
     let left = server.command(&["PTTL", "{app/t}:soon"]);
     let left: i64 = left.trim_start_matches(':').parse().unwrap();
     // An expiry is rounded up to whole milliseconds.
@@ -539,7 +539,7 @@ async fn many_writes_have_each_their_own_condition_expiry_and_event() {
     let (_redis, table) = open(config(server.port())).await;
     // The short script must see what the long one left, and the other way round.
     table.write("had", "v").ttl(Duration::from_millis(80)).await.unwrap();
-    table.write("has", "v").ttl(Duration::from_secs(600)).await.unwrap();
+    table.write("has", "v").ttl(Duration::from_mins(10)).await.unwrap();
     tokio::time::sleep(Duration::from_millis(120)).await;
     let mut events = table.watch().changes_only().await.unwrap();
     for done in table.write_many([("new", "1"), ("had", "2"), ("has", "3"), ("new", "4")]).await {

@@ -136,7 +136,7 @@ async fn no_script_blocks_the_server_for_more_than_5_ms() {
                     Some(value) => store_core::Condition::Value(value.into()),
                     None => store_core::Condition::Absent,
                 };
-                put.expiry = store_core::Expiry::After(Duration::from_secs(600));
+                put.expiry = store_core::Expiry::After(Duration::from_mins(10));
                 Op::Put(put)
             };
             t.store().atomic(t.namespace(), keys.iter().map(put).collect()).await.unwrap();

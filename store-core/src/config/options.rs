@@ -216,7 +216,7 @@ mod tests {
         let cases: [(&str, &str, Take); 5] = [
             ("YES", "hunter2", |o| Ok(o.take_bool("x")? == Some(true))),
             ("17", "+17", |o| Ok(o.take_u64("x")? == Some(17))),
-            ("1h 30m", "hunter2", |o| Ok(o.take_duration("x")? == Some(Duration::from_secs(5400)))),
+            ("1h 30m", "hunter2", |o| Ok(o.take_duration("x")? == Some(Duration::from_mins(90)))),
             ("64MiB", "hunter2", |o| Ok(o.take_size("x")? == Some(64 << 20))),
             ("b", "hunter2", |o| Ok(o.take_enum("x", &[("a", 1), ("b", 2)])? == Some(2))),
         ];

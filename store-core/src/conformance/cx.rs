@@ -189,7 +189,7 @@ impl Cx {
 
     /// A time to live that does not end during a case.
     pub(super) fn long(&self) -> Duration {
-        Duration::from_secs(3600).max(self.declared().min_ttl.unwrap_or_default() * 2)
+        Duration::from_hours(1).max(self.declared().min_ttl.unwrap_or_default() * 2)
     }
 
     /// Lets time pass.

@@ -23,7 +23,7 @@ impl Default for Options {
         Self {
             only: Vec::new(),
             concurrency: 32,
-            deadline: Duration::from_secs(60),
+            deadline: Duration::from_mins(1),
             seed: 0x5EED,
             sequences: 64,
             steps: 40,

@@ -458,10 +458,9 @@ mod tests {
 
     #[test]
     fn what_has_no_text_is_refused() {
-        for time in [
-            UNIX_EPOCH - Duration::from_nanos(1),
-            UNIX_EPOCH + Duration::from_secs(253_402_300_800),
-        ] {
+        for time in
+            [UNIX_EPOCH - Duration::from_nanos(1), UNIX_EPOCH + Duration::from_hours(70_389_528)]
+        {
             assert_eq!(time.encode().unwrap_err().kind(), ErrorKind::InvalidArgument);
         }
         let empty = String::new().encode().unwrap_err();

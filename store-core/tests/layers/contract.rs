@@ -21,7 +21,7 @@ async fn kept_by(layers: Layers) {
 
     // Records, conditions, expiry, metadata, history.
     let metadata = Metadata::new().with("n", 1).unwrap();
-    let hour = Duration::from_secs(3600);
+    let hour = Duration::from_hours(1);
     let first = table.write("k1", "a").metadata(metadata.clone()).ttl(hour).await.unwrap();
     let record = table.read("k1").await.unwrap().unwrap();
     assert_eq!((record.key(), record.value(), record.metadata()), ("k1", &b"a"[..], &metadata));

@@ -127,7 +127,7 @@ impl Bucket {
     /// `NotFound` when there is no bucket; `Unsupported` for a bucket that only reads, for moving records of a bucket with a history or a
     /// limit of age, which would be lost, and for one by one in files on one server; `Full` when the bucket has no room for what must be written; those of writes.
     pub fn compact(&self) -> Compact {
-        let older_than = Duration::from_secs(30 * 60);
+        let older_than = Duration::from_mins(30);
         Compact { bucket: self.clone(), older_than, move_records: false, one_by_one: false }
     }
 

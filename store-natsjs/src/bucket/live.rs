@@ -321,7 +321,7 @@ impl Keeper {
         let mut notices = watcher.into_stream();
         loop {
             let due = self.held.known.read().due.first().map(|(at, _)| *at);
-            let wait = due.map_or(Duration::from_secs(3600), |at| {
+            let wait = due.map_or(Duration::from_hours(1), |at| {
                 at.duration_since(SystemTime::now()).unwrap_or_default() + Duration::from_millis(1)
             });
             let notice = tokio::select! {

@@ -24,7 +24,7 @@ use crate::wire::feed::{Begin, Feed, Heard, Topic};
 const ABSENT: Duration = Duration::from_millis(100);
 /// What a server takes as a heartbeat.
 const HEARTBEATS: std::ops::RangeInclusive<Duration> =
-    Duration::from_millis(100)..=Duration::from_secs(3600);
+    Duration::from_millis(100)..=Duration::from_hours(1);
 
 /// What a [`Watcher`] brings.
 #[derive(Clone, Debug)]

@@ -93,7 +93,7 @@ fn settings_of_ours_mean_our_layout() {
     assert_eq!(plan.granted.unwrap(), ["a", "b"]);
     assert_eq!((plan.limits.max_value_len, plan.limits.page), (1 << 20, 10));
     assert_eq!((plan.config.history, plan.config.replicas), (Some(5), Some(3)));
-    assert_eq!((plan.create, plan.ttl), (Create::Missing, Some(Duration::from_secs(3600))));
+    assert_eq!((plan.create, plan.ttl), (Create::Missing, Some(Duration::from_hours(1))));
     assert_eq!(plan.exposed, ["token"]);
     let plan = of(&[("url", "nats://h/users?domain=hub"), ("timeout", "1s")]).unwrap();
     assert_eq!((&*plan.url, plan.database.as_str()), ("nats://h?domain=hub&timeout=1s", "users"));

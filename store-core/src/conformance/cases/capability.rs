@@ -59,12 +59,12 @@ pub(super) fn cases() -> Vec<Case> {
                     told.max_atomic
                 );
                 ensure!(
-                    told.min_ttl.is_none_or(|ttl| ttl <= Duration::from_secs(60)),
+                    told.min_ttl.is_none_or(|ttl| ttl <= Duration::from_mins(1)),
                     "shortest time to live: {:?}",
                     told.min_ttl
                 );
                 ensure!(
-                    told.expiry_lateness <= Duration::from_secs(60),
+                    told.expiry_lateness <= Duration::from_mins(1),
                     "expired records are seen for {:?}",
                     told.expiry_lateness
                 );

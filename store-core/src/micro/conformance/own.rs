@@ -161,7 +161,7 @@ pub(super) async fn bug_expiry_reset(cx: &MicroCtx) -> Check {
 
 pub(super) async fn precedence(cx: &MicroCtx) -> Check {
     let store = fresh(cx);
-    let hour = Duration::from_secs(3600);
+    let hour = Duration::from_hours(1);
     let soon = |after| micro::write_expiry((cx.now)() + after);
     let short = lives("record", "", cx.unit);
     store.write(&short, [micro::write_ttl(hour)]).await?;
@@ -186,7 +186,7 @@ pub(super) async fn precedence(cx: &MicroCtx) -> Check {
 
 pub(super) async fn remaining(cx: &MicroCtx) -> Check {
     let store = fresh(cx);
-    let hour = Duration::from_secs(3600);
+    let hour = Duration::from_hours(1);
     store.write(&lives("k", "", hour), []).await?;
     let left = store.read("k", []).await?[0].expiry;
     ensure!(left <= hour + Duration::from_secs(1) && left > hour / 2, "{left:?} left of an hour");

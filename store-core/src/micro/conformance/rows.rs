@@ -333,7 +333,7 @@ pub(super) async fn row_26(cx: &MicroCtx) -> Check {
     let stores = four(cx).await?;
     for store in &stores {
         let later = |after| micro::write_expiry((cx.now)() + after);
-        let (ttl, hour) = (micro::write_ttl(cx.unit), Duration::from_secs(3600));
+        let (ttl, hour) = (micro::write_ttl(cx.unit), Duration::from_hours(1));
         store.write(&Record::new("foofoobarbar", ""), [ttl.clone()]).await?;
         store.write(&Record::new("barbar", ""), [later(hour), ttl]).await?;
         store.write(&Record::new("foofoo", ""), [later(cx.unit)]).await?;
@@ -415,7 +415,7 @@ pub(super) async fn row_32(cx: &MicroCtx) -> Check {
 
 pub(super) async fn row_35(cx: &MicroCtx) -> Check {
     let store = fresh(cx);
-    store.write(&lives("myTest", "myValue", Duration::from_secs(120)), []).await?;
+    store.write(&lives("myTest", "myValue", Duration::from_mins(2)), []).await?;
     ensure_eq!(store.read("myTest", []).await?[0].value, "myValue", "Read");
     ensure_eq!(store.list([]).await?, ["myTest"], "List");
     store.delete("myTest", []).await?;

@@ -63,7 +63,7 @@ impl Peer {
             .connect(url)
             .await?;
         let mut js = jetstream::new(client.clone());
-        js.set_timeout(Duration::from_secs(60));
+        js.set_timeout(Duration::from_mins(1));
         let config = kv::Config { bucket: "peer".into(), ..kv::Config::default() };
         let kv = js.create_or_update_key_value(config).await?;
         Ok(Self { client, js, kv })
@@ -119,7 +119,7 @@ impl Ground {
 
 /// A store of ours with a connection of its own.
 pub(crate) async fn connect(url: &str) -> Result<Nats> {
-    Ok(Nats::builder().servers([url]).timeout(Duration::from_secs(60)).connect().await?)
+    Ok(Nats::builder().servers([url]).timeout(Duration::from_mins(1)).connect().await?)
 }
 
 pub(crate) fn table_of(store: &Nats, database: &str, table: &str) -> Result<Table> {
