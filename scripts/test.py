@@ -168,7 +168,7 @@ def deny(run: Run) -> None:
     check = [program, "--all-features", "--locked"]
     run.command([*check, "check", "bans", "licenses", "sources"], show=r"(bans|licenses) \w+,")
     if run.succeeds([program, "fetch", "db"], seconds=60):
-        run.command([*check, "check", "--disable-fetch", "advisories"], show=r"advisories \w+$")
+        run.command([*check, "--offline", "check", "advisories"], show=r"advisories \w+$")
     else:
         run.say("advisories NOT checked: the advisory database cannot be reached from here")
 

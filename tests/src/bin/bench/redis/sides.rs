@@ -278,7 +278,7 @@ impl OpenDal {
         let service = opendal_service_redis::Redis::default()
             .endpoint(&format!("redis://{}", server.address()))
             .root("/opendal");
-        Ok(Arc::new(Self(Operator::new(service)?.finish())))
+        Ok(Arc::new(Self(Operator::new(service)?)))
     }
 }
 
