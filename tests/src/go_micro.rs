@@ -58,6 +58,10 @@ pub struct Answer {
     pub records: Vec<Record>,
     /// What `list` returned.
     pub keys: Vec<String>,
+    /// Of `read` and `list` with `repeat`, in place of what they returned: how many came the last time.
+    pub found: usize,
+    /// How long all of them took in the process, in nanoseconds.
+    pub nanos: u64,
 }
 
 /// A record of Go-Micro.
@@ -95,18 +99,29 @@ impl GoMicro {
     /// # Panics
     /// When Go is here and the program cannot be built or started.
     pub fn start(driver: Driver, build_in: &Path) -> Option<Self> {
-        static BUILT: Mutex<Option<Result<PathBuf, String>>> = Mutex::new(None);
-        let mut built = BUILT.lock().unwrap();
-        let dir = built.get_or_insert_with(|| build(build_in)).clone();
-        drop(built);
-        match dir {
-            Ok(dir) => Some(Self::run(&dir.join(driver.program()))),
+        match Self::build(driver, build_in) {
+            Ok(started) => Some(started),
             Err(why) => {
                 let test = thread::current().name().unwrap_or("a test").to_owned();
                 say(&format!("SKIPPED {test} with the real Go-Micro: {why}"));
                 None
             }
         }
+    }
+
+    /// As [`start`](Self::start), for those who say themselves that it is not here.
+    ///
+    /// # Errors
+    /// Why the program cannot be had: no Go toolchain, or no way to the modules.
+    ///
+    /// # Panics
+    /// When Go is here and the program cannot be built or started.
+    pub fn build(driver: Driver, build_in: &Path) -> Result<Self, String> {
+        static BUILT: Mutex<Option<Result<PathBuf, String>>> = Mutex::new(None);
+        let mut built = BUILT.lock().unwrap();
+        let dir = built.get_or_insert_with(|| build(build_in)).clone();
+        drop(built);
+        Ok(Self::run(&dir?.join(driver.program())))
     }
 
     fn run(program: &Path) -> Self {

@@ -2,7 +2,6 @@
 
 #[cfg(feature = "suites")]
 pub mod fuzz;
-#[cfg(feature = "suites")]
 pub mod go_micro;
 #[cfg(feature = "suites")]
 pub mod memory;

@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use store_core::config::Registry;
-use store_core::{Database, DatabaseConfig, ErrorKind, Event, Name, Outcome, StoreAdmin, Table};
+use store_core::{
+    Database, DatabaseConfig, ErrorKind, Event, Key, Metadata, Name, Namespace, Outcome,
+    StoreAdmin, Table,
+};
 use store_natsjs::async_nats::{self, HeaderMap};
 use store_natsjs::{Credentials, Layout, Nats};
 use tests::servers::nats::{Server, Setup, free_port};
@@ -406,7 +409,7 @@ async fn a_connection_that_is_cut_in_the_middle_of_a_request_leaves_nothing_half
             async { t.increment("n", 1).await },
         );
         healing.await.unwrap();
-        // The way is open again within their time, and all of them can be repeated safely: a write has an id that the server knows.
+        // The way is open again within their time, and all of them can be repeated safely.
         write.unwrap();
         create.unwrap();
         sum += 1;
@@ -422,6 +425,61 @@ async fn a_connection_that_is_cut_in_the_middle_of_a_request_leaves_nothing_half
         assert_eq!(t.read(&key).await.unwrap().unwrap().value(), value(round));
         let mine = store.database_status(&Name::new("app").unwrap()).await.unwrap();
         assert_eq!(mine.records, Some(u64::from(round) + 2), "each was created once");
+    }
+}
+
+/// A value alone has no id that the server would know: the record shows whether it was written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_whose_answer_was_lost_is_done_once() {
+    let server = Server::start();
+    let proxy = Proxy::start(server.port()).await;
+    let store = Nats::builder()
+        .servers([proxy.url()])
+        .timeout(Duration::from_secs(20))
+        .attempt_timeout(Duration::from_millis(500))
+        .connect()
+        .await
+        .unwrap();
+    let store: Arc<dyn StoreAdmin> = Arc::new(store);
+    let app = Name::new("app").unwrap();
+    store.create_database(&app, &DatabaseConfig::new().with_history(16)).await.unwrap();
+    let t = table(&store, "t");
+    let ns = Namespace::new(app, "t").unwrap();
+    let versions = async |key: &str| {
+        let found = store.history(&ns, Key::new(key).unwrap()).await.unwrap();
+        found.iter().map(|record| record.value().to_vec()).collect::<Vec<_>>()
+    };
+    let by = Metadata::new().with("by", "test").unwrap();
+    let keys = ["bare", "told", "many1", "many2", "many3"];
+    let mut expected = Vec::new();
+    for round in 0..6_u8 {
+        // The server does what it is told and cannot say so; in the other rounds it does not even hear of it.
+        let way = if round % 2 == 0 { Way::NoReplies } else { Way::HalfARequest };
+        // Twice the same: what was there before is not taken for what is written now.
+        let value = vec![round / 3; 10];
+        expected.push(value.clone());
+        proxy.set(way);
+        let healing = {
+            let proxy = proxy.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(700)).await;
+                proxy.set(Way::Open);
+            })
+        };
+        let (bare, told, many) = tokio::join!(
+            async { t.write("bare", value.clone()).await },
+            async { t.write("told", value.clone()).metadata(by.clone()).await },
+            t.write_many(keys[2..].iter().map(|key| (*key, value.clone()))),
+        );
+        healing.await.unwrap();
+        bare.unwrap();
+        told.unwrap();
+        for written in many {
+            written.unwrap();
+        }
+        for key in keys {
+            assert_eq!(versions(key).await, expected, "{key} after {way:?}");
+        }
     }
 }
 

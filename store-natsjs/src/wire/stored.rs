@@ -217,8 +217,13 @@ impl Delivery {
     /// `$JS.ACK.<stream>.<consumer>.<delivered>.<sseq>.<cseq>.<nanos>.<pending>`, in newer servers with domain and account hash
     /// after `ACK`, and with a random token at the end.
     fn parse(subject: &str) -> Option<Self> {
-        let tokens: Vec<&str> = subject.split('.').collect();
-        let at = match tokens.len() {
+        let mut tokens = [""; 12];
+        let mut count = 0;
+        for token in subject.split('.') {
+            *tokens.get_mut(count)? = token;
+            count += 1;
+        }
+        let at = match count {
             9 => 5,
             11 | 12 => 7,
             _ => return None,

@@ -48,6 +48,9 @@ type Request struct {
 	Suffix     string `json:"suffix"`
 	Limit      uint   `json:"limit"`
 	Offset     uint   `json:"offset"`
+
+	// read and list; above 0, so often, and only how long that took is answered, and how many came.
+	Repeat int `json:"repeat"`
 }
 
 // Record is Go-Micro's, of whichever version.
@@ -64,6 +67,8 @@ type Answer struct {
 	NotFound bool     `json:"not_found,omitempty"`
 	Records  []Record `json:"records,omitempty"`
 	Keys     []string `json:"keys,omitempty"`
+	Found    int      `json:"found,omitempty"`
+	Nanos    int64    `json:"nanos,omitempty"`
 }
 
 // Store is Go-Micro's interface, without the types of one version of it.
@@ -93,6 +98,9 @@ func (open Open) obey(stores map[string]Store, r *Request) (answer Answer, err e
 	if !ok {
 		return answer, fmt.Errorf("no open store %q", r.Store)
 	}
+	if r.Repeat > 0 {
+		return timed(store, r)
+	}
 	switch r.Do {
 	case "write":
 		err = write(store, r)
@@ -110,6 +118,26 @@ func (open Open) obey(stores map[string]Store, r *Request) (answer Answer, err e
 		err = fmt.Errorf("no verb %q", r.Do)
 	}
 	answer.NotFound = err != nil && store.IsNotFound(err)
+	return answer, err
+}
+
+func timed(store Store, r *Request) (answer Answer, err error) {
+	begin := time.Now()
+	for i := 0; i < r.Repeat && err == nil; i++ {
+		switch r.Do {
+		case "read":
+			var found []Record
+			found, err = store.Read(r)
+			answer.Found = len(found)
+		case "list":
+			var found []string
+			found, err = store.List(r)
+			answer.Found = len(found)
+		default:
+			err = fmt.Errorf("%q is not repeated", r.Do)
+		}
+	}
+	answer.Nanos = time.Since(begin).Nanoseconds()
 	return answer, err
 }
 

@@ -4,6 +4,7 @@
 //! driver, a peer's by the peer, but for listings, which go through the same bucket.
 
 pub(crate) mod counters;
+mod go_micro;
 mod lists;
 mod loads;
 mod points;
@@ -32,7 +33,8 @@ pub(crate) fn run(args: &Args, report: &mut Report<'_>) -> Result<()> {
     loads::run(&mut suite)?;
     counters::run(&mut suite)?;
     watching::run(&mut suite)?;
-    lists::run(&mut suite)
+    lists::run(&mut suite)?;
+    go_micro::run(&mut suite)
 }
 
 fn effort(quick: bool) -> Effort {
