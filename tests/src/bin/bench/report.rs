@@ -6,6 +6,8 @@ use std::ops::RangeInclusive;
 
 use serde_json::json;
 
+use crate::measure::{Duel, Round};
+
 /// One measured case against one peer.
 pub(crate) struct Row {
     /// Such as `read/2-tasks`: what is before the slash shares a bar.
@@ -25,6 +27,27 @@ pub(crate) struct Row {
 }
 
 impl Row {
+    /// Operations a second of both sides.
+    pub(crate) fn rates(
+        case: impl Into<String>,
+        peer_name: &'static str,
+        duel: &Duel,
+        bar: f64,
+    ) -> Self {
+        let (ratio, spread) = duel.figure(Round::ratio);
+        Self {
+            case: case.into(),
+            ours: duel.median(|round| round.ours.rate),
+            peer: duel.median(|round| round.peer.rate),
+            peer_name,
+            ratio,
+            spread: Some(spread),
+            lost: Some(duel.median(Round::lost)),
+            bar,
+            unit: "op/s",
+        }
+    }
+
     pub(crate) fn met(&self) -> bool {
         self.ratio >= self.bar
     }

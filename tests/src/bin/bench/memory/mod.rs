@@ -116,18 +116,7 @@ impl Suite<'_, '_> {
     {
         progress(&format!("{case} vs {}", B::NAME));
         let duel = self.bench.duel(self.effort, tasks, work, ours, peer)?;
-        let (ratio, spread) = duel.figure(Round::ratio);
-        self.report.add(Row {
-            case,
-            ours: duel.median(|round| round.ours.rate),
-            peer: duel.median(|round| round.peer.rate),
-            peer_name: B::NAME,
-            ratio,
-            spread: Some(spread),
-            lost: Some(duel.median(Round::lost)),
-            bar,
-            unit: "op/s",
-        })?;
+        self.report.add(Row::rates(case, B::NAME, &duel, bar))?;
         Ok(())
     }
 

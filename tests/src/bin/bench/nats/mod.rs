@@ -20,7 +20,7 @@ use setup::{Ground, Scale};
 
 use crate::Result;
 use crate::args::Args;
-use crate::measure::{Bench, Effort, Repeat, Round, Side, Step};
+use crate::measure::{Bench, Effort, Repeat, Side, Step};
 use crate::report::{Report, Row};
 
 pub(crate) fn run(args: &Args, report: &mut Report<'_>) -> Result<()> {
@@ -79,7 +79,6 @@ impl Suite<'_, '_> {
         setup::progress(case.name);
         let (ours, peer) = (Arc::new(Side(ours)), Arc::new(Side(peer)));
         let duel = self.bench.duel(self.effort, case.tasks, Repeat, &ours, &peer)?;
-        let (ratio, spread) = duel.figure(Round::ratio);
         // More steady than the time it took, on a machine that does other things too.
         setup::progress(&format!(
             "  client + server, us of a processor an operation: ours {:.1} + {:.1}, {} {:.1} + {:.1}",
@@ -89,17 +88,7 @@ impl Suite<'_, '_> {
             duel.median(|round| round.peer.client),
             duel.median(|round| round.peer.server),
         ));
-        self.report.add(Row {
-            case: case.name.into(),
-            ours: duel.median(|round| round.ours.rate),
-            peer: duel.median(|round| round.peer.rate),
-            peer_name: case.peer,
-            ratio,
-            spread: Some(spread),
-            lost: Some(duel.median(Round::lost)),
-            bar: case.bar,
-            unit: "op/s",
-        })?;
+        self.report.add(Row::rates(case.name, case.peer, &duel, case.bar))?;
         Ok(())
     }
 

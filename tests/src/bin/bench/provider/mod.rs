@@ -52,18 +52,7 @@ impl Suite<'_, '_> {
     }
 
     fn add(&mut self, case: String, peer_name: &'static str, bar: f64, duel: &Duel) -> Result<()> {
-        let (ratio, spread) = duel.figure(Round::ratio);
-        self.report.add(Row {
-            case,
-            ours: duel.median(|round| round.ours.rate),
-            peer: duel.median(|round| round.peer.rate),
-            peer_name,
-            ratio,
-            spread: Some(spread),
-            lost: Some(duel.median(Round::lost)),
-            bar,
-            unit: "op/s",
-        })?;
+        self.report.add(Row::rates(case, peer_name, duel, bar))?;
         if !self.args.json {
             let work = |slice: fn(&Round) -> Slice| {
                 duel.median(|round| slice(round).client + slice(round).server)

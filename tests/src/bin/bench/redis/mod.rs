@@ -14,7 +14,7 @@ use work::{FEW, Records, VALUE};
 
 use crate::Result;
 use crate::args::Args;
-use crate::measure::{Bench, Effort, Round, Work};
+use crate::measure::{Bench, Effort, Work};
 use crate::memory::keys;
 use crate::report::{Report, Row};
 
@@ -143,18 +143,7 @@ impl Suite<'_, '_> {
         }
         progress(&format!("{case} vs {peer_name}"));
         let duel = self.bench.duel(self.effort, tasks, work, ours, peer)?;
-        let (ratio, spread) = duel.figure(Round::ratio);
-        self.report.add(Row {
-            case,
-            ours: duel.median(|round| round.ours.rate),
-            peer: duel.median(|round| round.peer.rate),
-            peer_name,
-            ratio,
-            spread: Some(spread),
-            lost: Some(duel.median(Round::lost)),
-            bar,
-            unit: "op/s",
-        })?;
+        self.report.add(Row::rates(case, peer_name, &duel, bar))?;
         Ok(())
     }
 
