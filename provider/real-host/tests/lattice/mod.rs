@@ -112,6 +112,16 @@ pub(crate) struct Lattice {
     shutdown: std::pin::Pin<Box<dyn Future<Output = Result<()>>>>,
     host_id: String,
     _server: Server,
+    _unpacked: Unpacked,
+}
+
+/// Where a host unpacks archives, which it leaves behind.
+struct Unpacked(PathBuf);
+
+impl Drop for Unpacked {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 impl Lattice {
@@ -141,7 +151,8 @@ impl Lattice {
             .build();
         let shutdown = Box::pin(shutdown);
         let host_id = key.public_key();
-        Self { nats, url, control, host, shutdown, host_id, _server: server }
+        let unpacked = Unpacked(std::env::temp_dir().join("wasmcloudcache").join(&host_id));
+        Self { nats, url, control, host, shutdown, host_id, _server: server, _unpacked: unpacked }
     }
 
     /// Names a configuration, or changes it.
@@ -254,8 +265,5 @@ impl Lattice {
         self.control.stop_host(&self.host_id, None).await.unwrap();
         let _ = self.host.stopped().await;
         self.shutdown.await.unwrap();
-        // What the host unpacked is nobody's afterwards.
-        let unpacked = std::env::temp_dir().join("wasmcloudcache").join(&self.host_id);
-        let _ = std::fs::remove_dir_all(unpacked);
     }
 }
