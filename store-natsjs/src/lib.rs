@@ -22,10 +22,12 @@
 //! | `write`, `reaper` | writes, deletes and ends that survive a crash |
 //! | `bucket` | what a key-value client can do beyond the contract |
 //! | `import` | bulk loads |
-//! | `counter`, `many`, `list`, `watch`, `admin` | the calls that are more than one message |
+//! | `list`, `gather`, `any_order` | listings in byte order, what they go through, and those in any order |
+//! | `counter`, `many`, `history`, `watch`, `admin` | the other calls that are more than one message |
 
 mod acked;
 mod admin;
+mod any_order;
 mod base32;
 mod bucket;
 mod builder;
@@ -34,6 +36,8 @@ mod driver;
 mod envelope;
 #[doc(hidden)]
 pub mod fuzz;
+mod gather;
+mod history;
 mod import;
 mod keys;
 mod layout;

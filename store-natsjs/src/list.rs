@@ -1,23 +1,17 @@
 //! Listings: the server filters a table and its dotted prefixes; the rest is filtered here.
 //!
 //! A small table comes by one request, with values. A larger one in byte order comes as names by an ordered consumer, which are
-//! kept for the next page, and the values of one page by batch reads. In any order, pages come from a sequence on.
+//! kept for the next page, and the values of one page by batch reads.
 
 use std::sync::Arc;
 
-use futures_util::stream::{self, StreamExt as _};
 use serde_json::{Value as Json, json};
-use store_core::{
-    Cursor, Error, Key, ListOptions, Namespace, Order, Page, Record, Result, U64Page,
-};
+use store_core::{Cursor, Error, Key, ListOptions, Namespace, Order, Page, Record, Result};
 
 use crate::layout::{Layout, Opened};
-use crate::many::WINDOW;
 use crate::names::{self, Part, Topic, Wanted};
 use crate::reaper::Reaper;
 use crate::table::{Fail, Table, Via};
-use crate::wire::fault::Fault;
-use crate::wire::feed::{self, Begin, Feed, Heard};
 use crate::wire::stored::{Stored, nanos};
 
 /// Cursors of byte order hold a key, or before it what the names were as of; others a sequence.
@@ -25,25 +19,10 @@ const BY_KEY: u8 = b'k';
 const BY_NAME: u8 = b'n';
 const BY_SEQUENCE: u8 = b's';
 /// The most messages of one batch read.
-const BATCH: usize = 10_000;
-/// The first names of a numbered page, which come by a read. A consumer brings more of them faster, as values stay behind.
-const FIRST_NAMES: usize = 256;
-/// The bytes that a listing of names may bring along before it turns to headers only.
-const STRAY_BYTES: usize = 256 * 1024;
+pub(crate) const BATCH: usize = 10_000;
 
 /// Where a stream's information says up to which sequence deletions were removed.
 const COMPACTED: &str = "/config/metadata/store-compacted";
-/// A page at least so large has bodies with its names, where the whole table is hardly larger.
-const LARGE: usize = 8192;
-
-/// The newest messages of some subjects.
-struct Gathered {
-    messages: Vec<Stored>,
-    /// Whether they have their bodies.
-    bodies: bool,
-    /// The stream's sequence that they show, where it is known.
-    as_of: Option<u64>,
-}
 
 /// Where a page in byte order begins.
 #[derive(Default)]
@@ -74,13 +53,13 @@ impl After {
 }
 
 /// One line of a listing.
-enum Entry {
+pub(crate) enum Entry {
     Stored(Stored),
     Fault(Error),
 }
 
 impl Table {
-    fn filter(&self, prefix: &str) -> String {
+    pub(crate) fn filter(&self, prefix: &str) -> String {
         self.bucket.subject(&self.layout().filter(&self.name, prefix))
     }
 
@@ -316,7 +295,7 @@ impl Table {
     }
 
     /// The key of a message and what it is worth in a listing; `None` for what is not a record of this table now.
-    fn entry(&self, stored: Stored) -> Option<(String, Entry)> {
+    pub(crate) fn entry(&self, stored: Stored) -> Option<(String, Entry)> {
         if !self.is_live(&stored) {
             self.meet(&stored);
             return None;
@@ -351,378 +330,13 @@ impl Table {
             Reaper::expect(&self.shared, name, &stored.subject, stored.sequence, at);
         }
     }
-
-    // ------------------------------------------------------------------ gathering
-
-    /// The newest message of every subject that a filter passes.
-    async fn gather(
-        &self,
-        filter: &str,
-        bodies: bool,
-        via: Via,
-        limit: usize,
-    ) -> Result<Gathered, Fail> {
-        let bodies = bodies || self.layout().names_need_bodies();
-        if self.known.replicas > 1 && via == Via::Leader {
-            let messages = self.by_leader(filter).await?;
-            return Ok(Gathered { messages, bodies: true, as_of: None });
-        }
-        if self.known.direct
-            && self.shared.server()?.has_multi()
-            && let Some(messages) = self.by_request(filter, bodies, via).await?
-        {
-            return Ok(Gathered { messages, bodies: true, as_of: None });
-        }
-        if self.known.replicas > 1 && via == Via::Copy {
-            self.settle().await?;
-        }
-        // Bodies of a large table are read page by page, unless the names are in them, or most of them are wanted.
-        let needs = self.layout().names_need_bodies();
-        let most = if needs { usize::MAX } else { limit.saturating_mul(2) };
-        if (needs || (bodies && limit >= LARGE))
-            && let Some((messages, last)) = self.by_feed(filter, false, most).await?
-        {
-            return Ok(Gathered { messages, bodies: true, as_of: Some(last) });
-        }
-        let names = self.by_feed(filter, true, usize::MAX).await?;
-        let (messages, last) = names.unwrap_or_default();
-        Ok(Gathered { messages, bodies: false, as_of: Some(last) })
-    }
-
-    /// By one request, or few; `None` when there is too much.
-    async fn by_request(
-        &self,
-        filter: &str,
-        bodies: bool,
-        via: Via,
-    ) -> Result<Option<Vec<Stored>>, Fail> {
-        let (mut round, mut messages) = (0, Vec::new());
-        let (mut from, mut up_to) = (None, None);
-        loop {
-            let mut body = json!({ "multi_last": [filter] });
-            if !bodies {
-                body["max_bytes"] = STRAY_BYTES.into();
-            }
-            if let (Some(from), Some(up_to)) = (from, up_to) {
-                body["seq"] = u64::into(from);
-                body["up_to_seq"] = u64::into(up_to);
-            }
-            let js = &self.shared.js;
-            let batch = match js.batch(&self.bucket.stream, &body, self.deadline).await {
-                Ok(batch) => batch,
-                Err(fault) => {
-                    self.after(fault, &mut round, false).await?;
-                    continue;
-                }
-            };
-            if batch.too_many || (batch.pending > 0 && !bodies) {
-                return Ok(None);
-            }
-            // A copy that is behind may miss what this store wrote.
-            let recent = self.bucket.acked.recent();
-            if self.known.replicas > 1 && via == Via::Copy && recent > 0 && up_to.is_none() {
-                let shows = match batch.up_to {
-                    Some(shown) => shown >= recent,
-                    None => self.subjects(filter).await?.is_empty(),
-                };
-                if !shows {
-                    self.after(Fault::Timeout, &mut round, false).await?;
-                    continue;
-                }
-            }
-            messages.extend(batch.messages);
-            if batch.pending == 0 {
-                return Ok(Some(messages));
-            }
-            (from, up_to) = (Some(batch.last + 1), batch.up_to.or(up_to));
-            if up_to.is_none() {
-                return Ok(None);
-            }
-        }
-    }
-
-    /// The newest messages of all subjects that a filter passes, with bodies only where names need them.
-    pub(crate) async fn everything(&self, filter: &str) -> Result<Vec<Stored>, Fail> {
-        Ok(self.gather(filter, false, Via::Copy, 0).await?.messages)
-    }
-
-    /// What a filter passes and the sequence that it shows; `None` when it is more than so many.
-    async fn by_feed(
-        &self,
-        filter: &str,
-        headers_only: bool,
-        most: usize,
-    ) -> Result<Option<(Vec<Stored>, u64)>, Fail> {
-        let topic = feed::Topic {
-            stream: self.bucket.stream.clone(),
-            filters: vec![filter.to_owned()],
-            headers_only,
-            heartbeat: std::time::Duration::from_secs(1),
-        };
-        let mut round = 0;
-        loop {
-            let (js, timeouts) = (self.shared.js.clone(), self.shared.rules.timeouts);
-            match collect(js, topic.clone(), timeouts, most).await {
-                Ok(messages) => return Ok(messages),
-                Err(fault) if fault.is_api(super::wire::fault::STREAM_NOT_FOUND) => {
-                    self.bucket.learn(None);
-                    return Err(Fail::Gone);
-                }
-                Err(fault) => self.after(fault, &mut round, false).await?,
-            }
-        }
-    }
-
-    /// As the leader has it: names by one request, each record by another.
-    async fn by_leader(&self, filter: &str) -> Result<Vec<Stored>, Fail> {
-        let subjects = self.subjects(filter).await?;
-        let reads = stream::iter(subjects)
-            .map(|subject| async move { self.newest(&subject, Via::Leader).await })
-            .buffer_unordered(WINDOW);
-        let mut reads = std::pin::pin!(reads);
-        let mut messages = Vec::new();
-        while let Some(stored) = reads.next().await {
-            messages.extend(stored?);
-        }
-        Ok(messages)
-    }
-
-    /// The subjects that the leader has.
-    async fn subjects(&self, filter: &str) -> Result<Vec<String>, Fail> {
-        let mut subjects = Vec::new();
-        loop {
-            let body = json!({ "subjects_filter": filter, "offset": subjects.len() });
-            let info = self.shared.js.stream_info(&self.bucket.stream, &body, self.deadline).await;
-            let info = info.map_err(|fault| Fail::Error(fault.into_error(false)))?;
-            let Some(info) = info else {
-                self.bucket.learn(None);
-                return Err(Fail::Gone);
-            };
-            let page = info.pointer("/state/subjects").and_then(Json::as_object);
-            let found = page.map_or(0, serde_json::Map::len);
-            subjects.extend(page.into_iter().flat_map(|page| page.keys().cloned()));
-            let total = info.get("total").and_then(Json::as_u64).unwrap_or(0);
-            if found == 0 || subjects.len() as u64 >= total {
-                return Ok(subjects);
-            }
-        }
-    }
-
-    /// Waits until every copy has what this store wrote lately.
-    async fn settle(&self) -> Result<(), Fail> {
-        if self.bucket.acked.recent() == 0 {
-            return Ok(());
-        }
-        for round in 0.. {
-            let js = &self.shared.js;
-            let info = js.stream_info(&self.bucket.stream, &Json::Null, self.deadline).await;
-            let info = info.map_err(|fault| Fail::Error(fault.into_error(false)))?;
-            let Some(info) = info else {
-                self.bucket.learn(None);
-                return Err(Fail::Gone);
-            };
-            let replicas = info.pointer("/cluster/replicas").and_then(Json::as_array);
-            let behind = replicas.is_some_and(|replicas| {
-                replicas.iter().any(|replica| {
-                    let lag = replica.get("lag").and_then(Json::as_u64).unwrap_or(0);
-                    let offline = replica.get("offline").and_then(Json::as_bool).unwrap_or(false);
-                    lag > 0 && !offline
-                })
-            });
-            if !behind || !self.deadline.pause(round).await {
-                return Ok(());
-            }
-        }
-        Ok(())
-    }
-
-    // ------------------------------------------------------------------ in any order
-
-    /// Records from a sequence on: items, faults, and where to go on.
-    async fn by_sequence(
-        &self,
-        o: &ListOptions,
-        from: u64,
-        mut skip: usize,
-        limit: usize,
-    ) -> Result<(Vec<(String, Stored)>, Vec<Error>, Option<u64>), Fail> {
-        let filter = self.filter(&o.prefix);
-        let via = Via::of(o.consistency);
-        if self.known.replicas > 1 && via == Via::Copy {
-            self.settle().await?;
-        }
-        let paged = self.known.history == 1
-            && self.known.direct
-            && self.shared.server()?.has_multi()
-            && !(via == Via::Leader && self.known.replicas > 1);
-        let (mut items, mut faults) = (Vec::new(), Vec::new());
-        let (mut from, mut round, mut size) = (from.max(1), 0, limit.saturating_add(skip));
-        loop {
-            let (messages, more) = if paged {
-                let body = json!({
-                    "batch": size.clamp(16, BATCH), "seq": from, "next_by_subj": filter,
-                });
-                let js = &self.shared.js;
-                match js.batch(&self.bucket.stream, &body, self.deadline).await {
-                    Ok(batch) => (batch.messages, batch.pending > 0),
-                    Err(fault) => {
-                        self.after(fault, &mut round, false).await?;
-                        continue;
-                    }
-                }
-            } else {
-                let mut all = self.gather(&filter, true, via, limit).await?;
-                all.messages.retain(|stored| stored.sequence >= from);
-                all.messages.sort_unstable_by_key(|stored| stored.sequence);
-                if all.bodies {
-                    (all.messages, false)
-                } else {
-                    let live = all.messages.iter().filter(|stored| self.is_live(stored));
-                    let subjects: Vec<String> =
-                        live.map(|stored| stored.subject.to_string()).collect();
-                    let mut full = Vec::with_capacity(subjects.len());
-                    for stored in self.newest_many(&subjects, Via::Copy).await {
-                        full.extend(stored?);
-                    }
-                    (full, false)
-                }
-            };
-            let count = messages.len();
-            for (i, stored) in messages.into_iter().enumerate() {
-                from = stored.sequence + 1;
-                match self.entry(stored) {
-                    Some((key, _)) if !passes(o, &key) => {}
-                    Some(_) if skip > 0 => skip -= 1,
-                    Some((key, Entry::Stored(stored))) => items.push((key, stored)),
-                    Some((_, Entry::Fault(error))) => faults.push(error),
-                    None => {}
-                }
-                if items.len() + faults.len() >= limit && (i + 1 < count || more) {
-                    return Ok((items, faults, Some(from)));
-                }
-            }
-            if !more || count == 0 {
-                return Ok((items, faults, None));
-            }
-            size = BATCH;
-        }
-    }
-
-    pub(crate) async fn scan_u64(&self, cursor: u64, limit: usize) -> Result<U64Page, Fail> {
-        let o = ListOptions::default();
-        let limit = limit.max(1);
-        // A message for each key, one copy of the stream, and names without bodies.
-        let by_name = self.known.history == 1
-            && self.known.replicas == 1
-            && !self.layout().names_need_bodies()
-            && limit > FIRST_NAMES;
-        let first = if by_name { FIRST_NAMES } else { limit };
-        let (items, _, mut next) = self.by_sequence(&o, cursor, 0, first).await?;
-        let mut names: Vec<String> = items.into_iter().map(|(key, _)| key).collect();
-        if by_name && let Some(from) = next {
-            next = self.names_from(from, limit, &mut names).await;
-            if let Some(from) = next
-                && names.len() < limit
-            {
-                let (items, _, last) = self.by_sequence(&o, from, 0, limit - names.len()).await?;
-                names.extend(items.into_iter().map(|(key, _)| key));
-                next = last;
-            }
-        }
-        Ok(U64Page::new(names, next))
-    }
-
-    /// Adds names from a sequence on, up to `limit` in all. Answers where to go on, or that there is nothing more.
-    async fn names_from(&self, from: u64, limit: usize, names: &mut Vec<String>) -> Option<u64> {
-        let topic = feed::Topic {
-            stream: self.bucket.stream.clone(),
-            filters: vec![self.filter("")],
-            headers_only: true,
-            heartbeat: std::time::Duration::from_secs(1),
-        };
-        let (js, timeouts) = (self.shared.js.clone(), self.shared.rules.timeouts);
-        let mut next = from;
-        // What fails here is read in the other way, which says why if it fails too.
-        let Ok(mut feed) = Feed::open(js, topic, Begin::At(from), timeouts).await else {
-            return Some(next);
-        };
-        while names.len() < limit {
-            // Caught up with where the stream was, yet keys may have been written again since: the other way tells.
-            let heard = tokio::time::timeout_at(self.deadline.at, feed.next()).await;
-            let Ok(Ok(Heard::Message(stored))) = heard else { break };
-            next = stored.sequence + 1;
-            if let Some((key, Entry::Stored(_))) = self.entry(stored) {
-                names.push(key);
-            }
-            if feed.pending() == 0 {
-                return None;
-            }
-        }
-        Some(next)
-    }
-
-    /// The versions of a record, oldest first.
-    pub(crate) async fn history(&self, key: Key<'_>) -> Result<Vec<Record>, Fail> {
-        let subject = self.subject(key)?;
-        let newest = self.newest(&subject, Via::Copy).await?;
-        if self.record(newest.as_ref())?.is_none() {
-            return Ok(Vec::new());
-        }
-        let topic = feed::Topic {
-            stream: self.bucket.stream.clone(),
-            filters: vec![subject],
-            headers_only: false,
-            heartbeat: std::time::Duration::from_secs(1),
-        };
-        let (js, timeouts) = (self.shared.js.clone(), self.shared.rules.timeouts);
-        let feed = Feed::open(js, topic, Begin::At(1), timeouts).await;
-        let mut feed = feed.map_err(|fault| Fail::Error(fault.into_error(false)))?;
-        let mut versions = Vec::new();
-        loop {
-            match feed.next().await.map_err(|fault| Fail::Error(fault.into_error(false)))? {
-                Heard::Message(stored) if stored.is_put() => {
-                    if let Opened::Record(record) = self.open(&stored) {
-                        versions.push(record);
-                    }
-                }
-                // What came before an end is history of a record that is gone.
-                Heard::Message(_) | Heard::Lost => versions.clear(),
-                Heard::CaughtUp(_) => return Ok(versions),
-            }
-        }
-    }
 }
 
-fn passes(o: &ListOptions, key: &str) -> bool {
+/// Whether a key is asked for.
+pub(crate) fn passes(o: &ListOptions, key: &str) -> bool {
     if o.cursor.is_some() {
         // A cursor stands for all that came before.
         return key.starts_with(&*o.prefix) && key.ends_with(&*o.suffix);
     }
     o.matches(key)
-}
-
-/// The newest message of each subject, by an ordered consumer, and the sequence that they show; `None` when there are more than so
-/// many.
-pub(crate) async fn collect(
-    js: crate::wire::api::Js,
-    topic: feed::Topic,
-    timeouts: feed::Timeouts,
-    most: usize,
-) -> Result<Option<(Vec<Stored>, u64)>, Fault> {
-    let mut feed = Feed::open(js, topic, Begin::Latest, timeouts).await?;
-    let mut messages = Vec::<Stored>::new();
-    let last = loop {
-        match feed.next().await? {
-            Heard::Message(_) if messages.len() == most => return Ok(None),
-            Heard::Message(stored) => messages.push(stored),
-            Heard::CaughtUp(last) => break last,
-            Heard::Lost => messages.clear(),
-        }
-    };
-    // What changes meanwhile comes again, and after a break the feed goes on by sequence: the newest of a subject counts.
-    messages.sort_unstable_by(|a, b| {
-        a.subject.cmp(&b.subject).then_with(|| b.sequence.cmp(&a.sequence))
-    });
-    messages.dedup_by(|later, first| later.subject == first.subject);
-    Ok(Some((messages, last)))
 }

@@ -33,7 +33,6 @@ pub(crate) fn run(suite: &mut Suite<'_, '_>) -> Result<()> {
             return Ok(());
         }
     };
-    go.must(&json!({ "do": "open", "store": "go", "url": suite.ground.url() }));
     let url = suite.ground.url();
     let table = suite.bench.wait(async {
         let ours = Nats::builder().servers([url]).layout(Layout::GoMicro).connect().await?;
@@ -43,6 +42,8 @@ pub(crate) fn run(suite: &mut Suite<'_, '_>) -> Result<()> {
         }
         Result::Ok(table)
     })?;
+    // It knows the buckets that it found when it was opened.
+    go.must(&json!({ "do": "open", "store": "go", "url": suite.ground.url() }));
     if suite.wants(list) {
         measure(suite, list, &mut go, &table)?;
     }

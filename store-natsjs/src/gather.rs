@@ -1,0 +1,235 @@
+//! The newest messages of all subjects that a filter passes, by the cheapest way: one request, an ordered consumer, or the leader.
+
+use futures_util::stream::{self, StreamExt as _};
+use serde_json::{Value as Json, json};
+
+use crate::many::WINDOW;
+use crate::table::{Fail, Table, Via};
+use crate::wire::api::Js;
+use crate::wire::fault::{Fault, STREAM_NOT_FOUND};
+use crate::wire::feed::{self, Begin, Feed, Heard};
+use crate::wire::stored::Stored;
+
+/// The bytes that a listing of names may bring along before it turns to headers only.
+const STRAY_BYTES: usize = 256 * 1024;
+/// A page at least so large has bodies with its names, where the whole table is hardly larger.
+const LARGE: usize = 8192;
+
+/// The newest messages of some subjects.
+pub(crate) struct Gathered {
+    pub(crate) messages: Vec<Stored>,
+    /// Whether they have their bodies.
+    pub(crate) bodies: bool,
+    /// The stream's sequence that they show, where it is known.
+    pub(crate) as_of: Option<u64>,
+}
+
+impl Table {
+    /// The newest message of every subject that a filter passes.
+    pub(crate) async fn gather(
+        &self,
+        filter: &str,
+        bodies: bool,
+        via: Via,
+        limit: usize,
+    ) -> Result<Gathered, Fail> {
+        let bodies = bodies || self.layout().names_need_bodies();
+        if self.known.replicas > 1 && via == Via::Leader {
+            let messages = self.by_leader(filter).await?;
+            return Ok(Gathered { messages, bodies: true, as_of: None });
+        }
+        if self.known.direct
+            && self.shared.server()?.has_multi()
+            && let Some(messages) = self.by_request(filter, bodies, via).await?
+        {
+            return Ok(Gathered { messages, bodies: true, as_of: None });
+        }
+        if self.known.replicas > 1 && via == Via::Copy {
+            self.settle().await?;
+        }
+        // Bodies of a large table are read page by page, unless the names are in them, or most of them are wanted.
+        let needs = self.layout().names_need_bodies();
+        let most = if needs { usize::MAX } else { limit.saturating_mul(2) };
+        if (needs || (bodies && limit >= LARGE))
+            && let Some((messages, last)) = self.by_feed(filter, false, most).await?
+        {
+            return Ok(Gathered { messages, bodies: true, as_of: Some(last) });
+        }
+        let names = self.by_feed(filter, true, usize::MAX).await?;
+        let (messages, last) = names.unwrap_or_default();
+        Ok(Gathered { messages, bodies: false, as_of: Some(last) })
+    }
+
+    /// By one request, or few; `None` when there is too much.
+    async fn by_request(
+        &self,
+        filter: &str,
+        bodies: bool,
+        via: Via,
+    ) -> Result<Option<Vec<Stored>>, Fail> {
+        let (mut round, mut messages) = (0, Vec::new());
+        let (mut from, mut up_to) = (None, None);
+        loop {
+            let mut body = json!({ "multi_last": [filter] });
+            if !bodies {
+                body["max_bytes"] = STRAY_BYTES.into();
+            }
+            if let (Some(from), Some(up_to)) = (from, up_to) {
+                body["seq"] = u64::into(from);
+                body["up_to_seq"] = u64::into(up_to);
+            }
+            let js = &self.shared.js;
+            let batch = match js.batch(&self.bucket.stream, &body, self.deadline).await {
+                Ok(batch) => batch,
+                Err(fault) => {
+                    self.after(fault, &mut round, false).await?;
+                    continue;
+                }
+            };
+            if batch.too_many || (batch.pending > 0 && !bodies) {
+                return Ok(None);
+            }
+            // A copy that is behind may miss what this store wrote.
+            let recent = self.bucket.acked.recent();
+            if self.known.replicas > 1 && via == Via::Copy && recent > 0 && up_to.is_none() {
+                let shows = match batch.up_to {
+                    Some(shown) => shown >= recent,
+                    None => self.subjects(filter).await?.is_empty(),
+                };
+                if !shows {
+                    self.after(Fault::Timeout, &mut round, false).await?;
+                    continue;
+                }
+            }
+            messages.extend(batch.messages);
+            if batch.pending == 0 {
+                return Ok(Some(messages));
+            }
+            (from, up_to) = (Some(batch.last + 1), batch.up_to.or(up_to));
+            if up_to.is_none() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The newest messages of all subjects that a filter passes, with bodies only where names need them.
+    pub(crate) async fn everything(&self, filter: &str) -> Result<Vec<Stored>, Fail> {
+        Ok(self.gather(filter, false, Via::Copy, 0).await?.messages)
+    }
+
+    /// What a filter passes and the sequence that it shows; `None` when it is more than so many.
+    async fn by_feed(
+        &self,
+        filter: &str,
+        headers_only: bool,
+        most: usize,
+    ) -> Result<Option<(Vec<Stored>, u64)>, Fail> {
+        let topic = feed::Topic {
+            stream: self.bucket.stream.clone(),
+            filters: vec![filter.to_owned()],
+            headers_only,
+            heartbeat: std::time::Duration::from_secs(1),
+        };
+        let mut round = 0;
+        loop {
+            let (js, timeouts) = (self.shared.js.clone(), self.shared.rules.timeouts);
+            match collect(js, topic.clone(), timeouts, most).await {
+                Ok(messages) => return Ok(messages),
+                Err(fault) if fault.is_api(STREAM_NOT_FOUND) => {
+                    self.bucket.learn(None);
+                    return Err(Fail::Gone);
+                }
+                Err(fault) => self.after(fault, &mut round, false).await?,
+            }
+        }
+    }
+
+    /// As the leader has it: names by one request, each record by another.
+    async fn by_leader(&self, filter: &str) -> Result<Vec<Stored>, Fail> {
+        let subjects = self.subjects(filter).await?;
+        let reads = stream::iter(subjects)
+            .map(|subject| async move { self.newest(&subject, Via::Leader).await })
+            .buffer_unordered(WINDOW);
+        let mut reads = std::pin::pin!(reads);
+        let mut messages = Vec::new();
+        while let Some(stored) = reads.next().await {
+            messages.extend(stored?);
+        }
+        Ok(messages)
+    }
+
+    /// The subjects that the leader has.
+    async fn subjects(&self, filter: &str) -> Result<Vec<String>, Fail> {
+        let mut subjects = Vec::new();
+        loop {
+            let body = json!({ "subjects_filter": filter, "offset": subjects.len() });
+            let info = self.shared.js.stream_info(&self.bucket.stream, &body, self.deadline).await;
+            let info = info.map_err(|fault| Fail::Error(fault.into_error(false)))?;
+            let Some(info) = info else {
+                self.bucket.learn(None);
+                return Err(Fail::Gone);
+            };
+            let page = info.pointer("/state/subjects").and_then(Json::as_object);
+            let found = page.map_or(0, serde_json::Map::len);
+            subjects.extend(page.into_iter().flat_map(|page| page.keys().cloned()));
+            let total = info.get("total").and_then(Json::as_u64).unwrap_or(0);
+            if found == 0 || subjects.len() as u64 >= total {
+                return Ok(subjects);
+            }
+        }
+    }
+
+    /// Waits until every copy has what this store wrote lately.
+    pub(crate) async fn settle(&self) -> Result<(), Fail> {
+        if self.bucket.acked.recent() == 0 {
+            return Ok(());
+        }
+        for round in 0.. {
+            let js = &self.shared.js;
+            let info = js.stream_info(&self.bucket.stream, &Json::Null, self.deadline).await;
+            let info = info.map_err(|fault| Fail::Error(fault.into_error(false)))?;
+            let Some(info) = info else {
+                self.bucket.learn(None);
+                return Err(Fail::Gone);
+            };
+            let replicas = info.pointer("/cluster/replicas").and_then(Json::as_array);
+            let behind = replicas.is_some_and(|replicas| {
+                replicas.iter().any(|replica| {
+                    let lag = replica.get("lag").and_then(Json::as_u64).unwrap_or(0);
+                    let offline = replica.get("offline").and_then(Json::as_bool).unwrap_or(false);
+                    lag > 0 && !offline
+                })
+            });
+            if !behind || !self.deadline.pause(round).await {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The newest message of each subject, by an ordered consumer, and the sequence that they show; `None` when there are more than so
+/// many.
+async fn collect(
+    js: Js,
+    topic: feed::Topic,
+    timeouts: feed::Timeouts,
+    most: usize,
+) -> Result<Option<(Vec<Stored>, u64)>, Fault> {
+    let mut feed = Feed::open(js, topic, Begin::Latest, timeouts).await?;
+    let mut messages = Vec::<Stored>::new();
+    let last = loop {
+        match feed.next().await? {
+            Heard::Message(_) if messages.len() == most => return Ok(None),
+            Heard::Message(stored) => messages.push(stored),
+            Heard::CaughtUp(last) => break last,
+            Heard::Lost => messages.clear(),
+        }
+    };
+    // What changes meanwhile comes again, and after a break the feed goes on by sequence: the newest of a subject counts.
+    messages.sort_unstable_by(|a, b| {
+        a.subject.cmp(&b.subject).then_with(|| b.sequence.cmp(&a.sequence))
+    });
+    messages.dedup_by(|later, first| later.subject == first.subject);
+    Ok(Some((messages, last)))
+}
