@@ -13,27 +13,20 @@ wit_bindgen::generate!({
     generate_all,
 });
 
+#[path = "../../ops/numbers.rs"]
+mod numbers;
 #[path = "../../ops/mod.rs"]
 mod ops;
 
 use exports::wasi::keyvalue::watcher;
+use numbers::{add, page};
 use ops::text;
-use wasi::keyvalue::atomics;
 use wasi::keyvalue::store::{self, Bucket};
 
 struct Guest;
 
 fn open(bucket: &str) -> Result<Bucket, String> {
     store::open(bucket).map_err(text)
-}
-
-fn page(bucket: &Bucket, cursor: Option<String>) -> Result<(Vec<String>, Option<String>), String> {
-    let page = bucket.list_keys(cursor.map(|cursor| cursor.parse().unwrap())).map_err(text)?;
-    Ok((page.keys, page.cursor.map(|cursor| cursor.to_string())))
-}
-
-fn add(bucket: &Bucket, key: &str, delta: i64) -> Result<String, String> {
-    atomics::increment(bucket, key, delta as u64).map(|sum| sum.to_string()).map_err(text)
 }
 
 impl watcher::Guest for Guest {
