@@ -259,10 +259,20 @@ async fn a_component_is_told_of_what_others_change() {
     }
 
     lattice.unlink(PROVIDER, "default").await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    jobs.put("next", "unheard".into()).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(guest.get(notes, "seen:next").await.unwrap().unwrap(), "again");
+    // The host tells the provider some time later.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    for round in 0.. {
+        let unheard = format!("unheard-{round}");
+        jobs.put("next", unheard.clone().into()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        if guest.get(notes, "seen:next").await.unwrap().unwrap() != unheard {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let later = guest.get(notes, "seen:next").await.unwrap().unwrap();
+            assert_ne!(later, unheard, "it was only late");
+            break;
+        }
+        assert!(Instant::now() < deadline, "the component is told without a link");
+    }
     lattice.stop().await;
 }
 
