@@ -163,12 +163,7 @@ impl Table {
         let mut subjects = Vec::new();
         loop {
             let body = json!({ "subjects_filter": filter, "offset": subjects.len() });
-            let info = self.shared.js.stream_info(&self.bucket.stream, &body, self.deadline).await;
-            let info = info.map_err(|fault| Fail::Error(fault.into_error(false)))?;
-            let Some(info) = info else {
-                self.bucket.learn(None);
-                return Err(Fail::Gone);
-            };
+            let info = self.stream(&body).await?;
             let page = info.pointer("/state/subjects").and_then(Json::as_object);
             let found = page.map_or(0, serde_json::Map::len);
             subjects.extend(page.into_iter().flat_map(|page| page.keys().cloned()));
@@ -179,19 +174,23 @@ impl Table {
         }
     }
 
+    /// What the leader says of the stream.
+    pub(crate) async fn stream(&self, body: &Json) -> Result<Json, Fail> {
+        let info = self.shared.js.stream_info(&self.bucket.stream, body, self.deadline).await;
+        let info = info.map_err(|fault| Fail::Error(fault.into_error(false)))?;
+        info.ok_or_else(|| {
+            self.bucket.learn(None);
+            Fail::Gone
+        })
+    }
+
     /// Waits until every copy has what this store wrote lately.
     pub(crate) async fn settle(&self) -> Result<(), Fail> {
         if self.bucket.acked.recent() == 0 {
             return Ok(());
         }
         for round in 0.. {
-            let js = &self.shared.js;
-            let info = js.stream_info(&self.bucket.stream, &Json::Null, self.deadline).await;
-            let info = info.map_err(|fault| Fail::Error(fault.into_error(false)))?;
-            let Some(info) = info else {
-                self.bucket.learn(None);
-                return Err(Fail::Gone);
-            };
+            let info = self.stream(&Json::Null).await?;
             let replicas = info.pointer("/cluster/replicas").and_then(Json::as_array);
             let behind = replicas.is_some_and(|replicas| {
                 replicas.iter().any(|replica| {

@@ -203,13 +203,7 @@ impl Table {
         if !self.known.direct || !self.shared.server()?.has_multi() {
             return Ok(None);
         }
-        let js = &self.shared.js;
-        let info = js.stream_info(&self.bucket.stream, &Json::Null, self.deadline).await;
-        let info = info.map_err(|fault| Fail::Error(fault.into_error(false)))?;
-        let Some(info) = info else {
-            self.bucket.learn(None);
-            return Err(Fail::Gone);
-        };
+        let info = self.stream(&Json::Null).await?;
         let number = |path: &str| info.pointer(path).and_then(Json::as_u64).unwrap_or(0);
         let (first, last) = (number("/state/first_seq"), number("/state/last_seq"));
         let created = info.get("created").and_then(Json::as_str).and_then(nanos);
@@ -223,7 +217,8 @@ impl Table {
         let body = json!({
             "batch": BATCH, "seq": shows + 1, "next_by_subj": topic.filter,
         });
-        let Ok(batch) = js.batch(&self.bucket.stream, &body, self.deadline).await else {
+        let Ok(batch) = self.shared.js.batch(&self.bucket.stream, &body, self.deadline).await
+        else {
             return Ok(None);
         };
         // So much has changed that all of it is read as fast.
