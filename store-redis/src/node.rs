@@ -261,7 +261,7 @@ impl Node {
                 Err(error) if error.kind().is_transient() => {}
                 done => return done,
             }
-            tokio::time::sleep(config.reconnect_pause * (1 << earlier.min(4))).await;
+            tokio::time::sleep(config.reconnect_pause.saturating_mul(1 << earlier.min(4))).await;
             self.shared.open()?;
         }
         self.attempt().await
