@@ -115,6 +115,7 @@ enum Ask {
     TimeLeft,
 }
 
+#[derive(Debug, PartialEq)]
 enum Life {
     /// It ended after its value was read.
     Over,
@@ -165,4 +166,45 @@ fn clock(answer: Option<Value>) -> Result<u64> {
 fn record(key: Key<'_>, value: Value, expires: Option<Timestamp>) -> Result<Option<Record>> {
     let value = reply::optional(value)?;
     Ok(value.map(|value| Record::builder(key, value).expires(expires).build()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(ask: &Ask, answers: Vec<Value>) -> Life {
+        ask.answered(&mut answers.into_iter()).unwrap()
+    }
+
+    fn until(millis: u64) -> Life {
+        Life::Until(Some(Timestamp::from_millis(millis).unwrap()))
+    }
+
+    fn time(millis: i64) -> Value {
+        let text = |n: i64| Value::BulkString(n.to_string().into_bytes());
+        Value::Array(vec![text(millis / 1000), text(millis % 1000 * 1000 + 999)])
+    }
+
+    #[test]
+    fn the_instant_is_exact_also_where_a_millisecond_begins_while_it_is_asked_for() {
+        let asked = |left: [i64; 2], clock: [i64; 2]| {
+            let [first, second] = left.map(Value::Int);
+            told(&Ask::TimeLeft, vec![first, time(clock[0]), second, time(clock[1])])
+        };
+        assert_eq!(asked([500, 500], [10_000, 10_000]), until(10_500));
+        assert_eq!(asked([500, 499], [10_001, 10_001]), until(10_500));
+        assert_eq!(asked([500, 500], [10_000, 10_001]), until(10_500));
+        assert_eq!(told(&Ask::Instant, vec![Value::Int(10_500)]), until(10_500));
+    }
+
+    #[test]
+    fn no_expiry_is_not_an_end() {
+        let left = |left: i64| vec![Value::Int(left), time(10_000), Value::Int(left), time(10_000)];
+        assert_eq!(told(&Ask::TimeLeft, left(-1)), Life::Until(None));
+        assert_eq!(told(&Ask::TimeLeft, left(-2)), Life::Over);
+        let ended = vec![Value::Int(0), time(10_000), Value::Int(-2), time(10_001)];
+        assert_eq!(told(&Ask::TimeLeft, ended), Life::Over);
+        assert_eq!(told(&Ask::Instant, vec![Value::Int(-1)]), Life::Until(None));
+        assert_eq!(told(&Ask::Instant, vec![Value::Int(-2)]), Life::Over);
+    }
 }
