@@ -1,7 +1,7 @@
 //! Answers of the server, taken apart without a panic whatever they are.
 
 use redis::Value;
-use store_core::{Error, Key, Result};
+use store_core::{Cursor, Error, ErrorKind, Key, Page, Record, Result};
 
 use crate::fault::{Effect, fault, unexpected};
 
@@ -30,6 +30,22 @@ pub(crate) fn each<T>(
         };
         answer.map_err(|error| error.with_key(*key))
     })
+}
+
+/// A page of what was read, without what is gone since. What is no record is a fault of the page.
+pub(crate) fn records(
+    reads: Vec<Result<Option<Record>>>,
+    next: Option<Cursor>,
+) -> Result<Page<Record>> {
+    let mut page = Page::new(Vec::with_capacity(reads.len()), next);
+    for read in reads {
+        match read {
+            Ok(record) => page.items.extend(record),
+            Err(error) if error.kind() == ErrorKind::Corrupt => page.faults.push(error),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(page)
 }
 
 pub(crate) fn array(value: Value) -> Result<Vec<Value>> {

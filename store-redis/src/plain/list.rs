@@ -2,8 +2,7 @@
 
 use redis::Value;
 use store_core::{
-    Cursor, Error, ErrorKind, Feature, Key, ListOptions, Namespace, Order, Page, Record, Result,
-    U64Page,
+    Cursor, Error, Feature, Key, ListOptions, Namespace, Order, Page, Record, Result, U64Page,
 };
 
 use super::{COUNT, Plain};
@@ -88,16 +87,7 @@ impl Plain {
     pub(crate) async fn scan(&self, ns: &Namespace, o: &ListOptions) -> Result<Page<Record>> {
         let names = self.list(ns, o).await?;
         let keys = names.items.iter().map(Key::new).collect::<Result<Vec<_>>>()?;
-        let mut page = Page::new(Vec::with_capacity(keys.len()), names.next);
-        for read in self.read_many(ns, &keys).await {
-            match read {
-                Ok(Some(record)) => page.items.push(record),
-                Ok(None) => {}
-                Err(error) if error.kind() == ErrorKind::Corrupt => page.faults.push(error),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(page)
+        reply::records(self.read_many(ns, &keys).await, names.next)
     }
 
     pub(crate) async fn scan_u64(

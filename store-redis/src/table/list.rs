@@ -100,17 +100,7 @@ impl Tables {
         let names = self.list(ns, o).await?;
         let table = self.table(ns);
         let keys = names.items.iter().map(Key::new).collect::<Result<Vec<_>>>()?;
-        let mut page = Page::new(Vec::with_capacity(keys.len()), names.next);
-        for read in self.read_all(&table, &keys).await {
-            match read {
-                Ok(Some(record)) => page.items.push(record),
-                // Gone since.
-                Ok(None) => {}
-                Err(error) if error.kind() == ErrorKind::Corrupt => page.faults.push(error),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(page)
+        reply::records(self.read_all(&table, &keys).await, names.next)
     }
 
     /// Live keys of a part of the index; and the last key looked at, if there may be more.
