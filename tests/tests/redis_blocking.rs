@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use store_core::{Admin, Key, Op, Put, StoreAdmin, Table};
 use store_redis::{Config, Redis};
+use tests::is_full;
 use tests::servers::redis::Server;
 
 /// The longest that a script may take.
@@ -66,10 +67,6 @@ async fn measure<F: Future<Output = ()>>(
         best = best.min(took);
     }
     found.insert(what, best);
-}
-
-fn is_full() -> bool {
-    std::env::var_os("STORE_TEST_FULL").is_some()
 }
 
 async fn fill(table: &Table, from: usize, to: usize) {
