@@ -102,6 +102,7 @@ pub struct Builder {
     inbox_prefix: Option<String>,
     timeout: Duration,
     attempt_timeout: Duration,
+    reconnect_wait: Option<Duration>,
     connect_timeout: Duration,
     ping_interval: Duration,
     max_reconnects: Option<usize>,
@@ -129,6 +130,7 @@ impl Default for Builder {
             inbox_prefix: None,
             timeout: Duration::from_secs(10),
             attempt_timeout: Duration::from_secs(2),
+            reconnect_wait: None,
             connect_timeout: Duration::from_secs(5),
             ping_interval: Duration::from_secs(10),
             max_reconnects: None,
@@ -184,6 +186,9 @@ impl Builder {
         timeout(timeout: Duration),
         /// How long one try of a request may take before it is repeated. Default 2 s.
         attempt_timeout(attempt_timeout: Duration),
+        /// How long a call waits for a connection that is away before it fails with `Unavailable`; zero is not at all. Default: as
+        /// long as it may take in all.
+        reconnect_wait(reconnect_wait: Duration),
         /// How long connecting to one server may take. Default 5 s.
         connect_timeout(connect_timeout: Duration),
         /// How often the connection is tried when nothing else is sent. Default 10 s.
@@ -301,7 +306,11 @@ impl Builder {
             layouts: self.layouts,
             on_demand: self.auto_create.then_some(self.defaults),
             expired_retention: self.expired_retention,
-            timeouts: Timeouts { request: self.timeout, attempt: self.attempt_timeout },
+            timeouts: Timeouts {
+                request: self.timeout,
+                attempt: self.attempt_timeout,
+                reconnect: self.reconnect_wait.unwrap_or(self.timeout),
+            },
         };
         let shared = Shared::new(Js::new(mux, &prefix), rules, owned);
         let store = Nats(Arc::new(shared));

@@ -38,6 +38,11 @@ const OPTIONS: &[OptionSpec] = &[
     OptionSpec::new("inbox_prefix", "subject", "where answers go; default _INBOX"),
     OptionSpec::new("timeout", "duration", "how long a call may take in all; default 10s"),
     OptionSpec::new("attempt_timeout", "duration", "how long one try of it may take; default 2s"),
+    OptionSpec::new(
+        "reconnect_wait",
+        "duration",
+        "how long a call waits for a lost connection; default timeout",
+    ),
     OptionSpec::new("connect_timeout", "duration", "how long connecting may take; default 5s"),
     OptionSpec::new(
         "ping_interval",
@@ -139,10 +144,11 @@ fn configure(url: &StoreUrl, options: &mut Options) -> Result<Builder> {
             builder = set(builder, text);
         }
     }
-    let spans: [(&str, Span); 7] = [
+    let spans: [(&str, Span); 8] = [
         ("expired_retention", Builder::expired_retention),
         ("timeout", Builder::timeout),
         ("attempt_timeout", Builder::attempt_timeout),
+        ("reconnect_wait", Builder::reconnect_wait),
         ("connect_timeout", Builder::connect_timeout),
         ("ping_interval", Builder::ping_interval),
         ("reconnect_delay", Builder::reconnect_delay),

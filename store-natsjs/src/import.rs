@@ -211,7 +211,7 @@ impl Table {
                     // In front of what was taken from the load and not sent.
                     batch.unanswered.append(&mut again);
                     again = batch.unanswered;
-                    let may_pass = fault.passes() && !shared.is_closed();
+                    let may_pass = fault.is_worth_another_try() && !shared.is_closed();
                     if !(may_pass && deadline.pause(round).await) {
                         done.stopped = Some(fault.into_error(true));
                         break;

@@ -335,7 +335,7 @@ impl Table {
             } else {
                 headers.insert("Nats-Batch-Commit", "1");
                 // Nothing repeats it, so it has all the time there is.
-                let patient = Deadline { at: self.deadline.at, attempt: Duration::MAX / 4 };
+                let patient = Deadline { attempt: Duration::MAX / 4, ..self.deadline };
                 let to = self.route(&step.subject).into_owned();
                 let sent = js.mux.request(to, Some(headers), payload, patient);
                 match sent.await.and_then(|message| read_ack(&message)) {

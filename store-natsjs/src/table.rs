@@ -226,7 +226,7 @@ impl Table {
             let what = "the bucket is a copy of others and takes no writes: write to its origin";
             return Err(Error::unsupported(what).into());
         }
-        if fault.passes() && self.deadline.pause(*round).await {
+        if fault.is_worth_another_try() && self.deadline.pause(*round).await {
             *round += 1;
             return Ok(());
         }

@@ -32,7 +32,8 @@ struct Config {
 
 /// Warns if the data lies under a temporary directory and these credentials can see that.
 pub(crate) async fn look(mux: &Mux) {
-    let deadline = Deadline { at: Instant::now() + PATIENCE, attempt: PATIENCE };
+    let deadline =
+        Deadline { at: Instant::now() + PATIENCE, attempt: PATIENCE, reconnect: PATIENCE };
     let body = Bytes::from_static(b"{\"config\":true}");
     let Ok(message) = mux.request(SUBJECT, None, body, deadline).await else { return };
     let Ok(answer) = serde_json::from_slice::<Answer>(&message.payload) else { return };

@@ -187,6 +187,33 @@ async fn a_paused_server_is_a_timeout_within_the_deadline() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_waits_for_a_lost_connection_as_long_as_it_is_told() {
+    let mut server = Server::start();
+    let wait = Duration::from_millis(600);
+    let builder = Nats::builder().servers([server.url()]).reconnect_wait(wait);
+    let store: Arc<dyn StoreAdmin> = Arc::new(builder.connect().await.unwrap());
+    let t = table(&store, "t");
+    t.write("a", "1").await.unwrap();
+    server.kill();
+    for change in [false, true] {
+        let since = Instant::now();
+        let done =
+            if change { t.write("a", "2").await.map(drop) } else { t.read("a").await.map(drop) };
+        let error = done.unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unavailable, Outcome::NotApplied));
+        let waited = since.elapsed();
+        // Far from the ten seconds that a call may take in all.
+        assert!(waited >= wait / 2 && waited < Duration::from_secs(5), "{waited:?}");
+    }
+    server.restart();
+    let back = Instant::now() + Duration::from_secs(20);
+    while t.write("a", "3").await.is_err() {
+        assert!(Instant::now() < back, "it does not come back");
+    }
+    assert_eq!(t.read("a").await.unwrap().unwrap().value(), b"3");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_way_only_takes_longer() {
     let server = Server::start();
     let proxy = Proxy::start(server.port()).await;

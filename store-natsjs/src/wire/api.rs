@@ -81,7 +81,9 @@ impl Js {
         loop {
             let answer = self.mux.request(subject.clone(), None, payload.clone(), deadline).await;
             match answer.and_then(|message| read_answer(&message.payload)) {
-                Err(fault) if fault.passes() && deadline.pause(round).await => round += 1,
+                Err(fault) if fault.is_worth_another_try() && deadline.pause(round).await => {
+                    round += 1
+                }
                 done => return done,
             }
         }

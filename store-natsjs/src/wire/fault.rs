@@ -16,7 +16,7 @@ pub(crate) enum Fault {
     Timeout,
     /// The connection was lost before the answer came: it may have been done.
     Lost,
-    /// There is no connection; nothing was sent.
+    /// There is no connection, and was none for as long as a call waits for it; nothing was sent.
     Disconnected,
     /// Nobody serves this subject: no such stream, no leader, no JetStream.
     NoResponders,
@@ -46,6 +46,11 @@ impl Fault {
             Self::Api { code, err_code, .. } => *code == 503 && *err_code != 10_077,
             _ => false,
         }
+    }
+
+    /// Whether a call may make the same request once more: for a connection it has waited as long as it may.
+    pub(crate) fn is_worth_another_try(&self) -> bool {
+        self.passes() && !matches!(self, Self::Disconnected)
     }
 
     pub(crate) fn is_api(&self, wanted: u64) -> bool {

@@ -43,11 +43,16 @@ pub(crate) struct Topic {
 pub(crate) struct Timeouts {
     pub(crate) request: Duration,
     pub(crate) attempt: Duration,
+    pub(crate) reconnect: Duration,
 }
 
 impl Timeouts {
     pub(crate) fn deadline(&self) -> Deadline {
-        Deadline { at: Instant::now() + self.request, attempt: self.attempt }
+        Deadline {
+            at: Instant::now() + self.request,
+            attempt: self.attempt,
+            reconnect: self.reconnect,
+        }
     }
 }
 
@@ -188,7 +193,7 @@ impl Feed {
         let (line, made) = loop {
             match self.make_line(deadline).await {
                 // The server may have given it to a node that died a moment ago, and by the same name would wait for that.
-                Err(fault) if fault.passes() && !deadline.has_passed() => {}
+                Err(fault) if fault.is_worth_another_try() && !deadline.has_passed() => {}
                 done => break done?,
             }
         };

@@ -40,6 +40,8 @@ const TASK: u64 = 0;
 pub(crate) struct Deadline {
     pub(crate) at: Instant,
     pub(crate) attempt: Duration,
+    /// How long the call waits for a connection that is away.
+    pub(crate) reconnect: Duration,
 }
 
 impl Deadline {
@@ -48,7 +50,12 @@ impl Deadline {
     }
 
     fn attempt_ends(&self) -> Instant {
-        Instant::now().checked_add(self.attempt).map_or(self.at, |end| end.min(self.at))
+        self.after(self.attempt)
+    }
+
+    /// So long from now, or the end of the call.
+    fn after(&self, span: Duration) -> Instant {
+        Instant::now().checked_add(span).map_or(self.at, |end| end.min(self.at))
     }
 
     /// Waits a little, or says that there is no time left.
@@ -278,7 +285,8 @@ impl Mux {
     }
 
     /// Waits until there is a connection.
-    async fn connected(&self, until: Instant) -> Result<(), Fault> {
+    async fn connected(&self, deadline: Deadline) -> Result<(), Fault> {
+        let until = deadline.after(deadline.reconnect);
         while self.client.connection_state() != State::Connected {
             if self.task.is_finished() {
                 return Err(Fault::Closed);
@@ -346,8 +354,8 @@ impl Mux {
         deadline: Deadline,
     ) -> Result<Message, Fault> {
         let subject = subject.into();
+        self.connected(deadline).await?;
         let until = deadline.attempt_ends();
-        self.connected(until).await?;
         let (sender, receiver) = oneshot::channel();
         let waiting = self.register(&subject, Reply::One(sender), until, deadline);
         self.send(subject, waiting.inbox(), headers, payload).await?;
@@ -369,8 +377,8 @@ impl Mux {
         mut each: impl FnMut(Message) + Send,
     ) -> Result<Message, Fault> {
         let subject = subject.into();
+        self.connected(deadline).await?;
         let until = deadline.attempt_ends();
-        self.connected(until).await?;
         let (sender, mut receiver) = mpsc::unbounded_channel();
         let reply = Reply::Many { held: Vec::new(), sender };
         let waiting = self.register(&subject, reply, until, deadline);
@@ -399,8 +407,8 @@ impl Mux {
         deadline: Deadline,
         mut each: impl FnMut(usize, Message) + Send,
     ) -> Result<(), Fault> {
+        self.connected(deadline).await?;
         let until = deadline.attempt_ends();
-        self.connected(until).await?;
         let (sender, mut receiver) = mpsc::unbounded_channel();
         let reply = Reply::Each { held: Vec::new(), left: 0, sender };
         let waiting = self.register("", reply, until, deadline);
