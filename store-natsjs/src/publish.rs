@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 use bytes::Bytes;
 use store_core::{Error, ErrorKind, Outcome, Timestamp};
+use tokio::time::Instant;
 
 use crate::acked::Floor;
 use crate::names::Fate;
@@ -21,6 +22,9 @@ use crate::wire::stored::{OPERATION, Stored, WRITE_ID};
 pub(crate) const EXPECTED: &str = "Nats-Expected-Last-Subject-Sequence";
 /// How far the server's clock may be from ours before a value that is there already is written again.
 const CLOCKS: Duration = Duration::from_mins(1);
+
+/// How long a write is repeated under its id: a server may know it for a minute only.
+const KNOWN: Duration = Duration::from_secs(50);
 
 /// Why a publish was not acknowledged.
 #[derive(Debug)]
@@ -177,9 +181,12 @@ impl Table {
             }
             headers
         };
-        let mut round = 0;
+        let (since, mut round) = (Instant::now(), 0);
         let to = self.route(subject);
         loop {
+            if unknown && since.elapsed() > KNOWN {
+                return self.resolve_unknown(subject, draft, id).await;
+            }
             let js = &self.shared.js;
             let sent = js.store(&to, headers(), draft.payload.clone(), self.deadline);
             let fault = match sent.await {

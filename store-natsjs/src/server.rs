@@ -50,3 +50,39 @@ impl Server {
         format!("{major}.{minor}.{patch}")
     }
 }
+
+#[cfg(test)]
+pub(crate) fn of_version(version: &str) -> Result<Server> {
+    let mut info = ServerInfo::default();
+    (info.version, info.max_payload) = (version.into(), 1 << 20);
+    Server::new(&info)
+}
+
+#[cfg(test)]
+mod tests {
+    use store_core::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn a_version_says_what_there_is() {
+        let can = |version| {
+            let server = of_version(version).unwrap();
+            [server.has_multi(), server.has_ttl(), server.has_batches(), server.has_fast_ingest()]
+        };
+        assert_eq!(can("2.10.29"), [false; 4]);
+        assert_eq!(can("2.11.0-RC.1"), [true, true, false, false]);
+        assert_eq!(can("2.12.0"), [true, true, true, false]);
+        assert_eq!(can("2.14.0"), [true; 4]);
+        assert_eq!(can("3.0.0"), [true; 4]);
+    }
+
+    #[test]
+    fn an_old_server_is_refused_with_what_is_needed() {
+        for version in ["2.9.25", "1.4.1", "", "x"] {
+            let error = of_version(version).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{version}");
+            assert!(error.message().contains("2.10"), "{error}");
+        }
+    }
+}

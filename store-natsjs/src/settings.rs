@@ -508,3 +508,75 @@ pub(crate) fn normal(config: &DatabaseConfig) -> DatabaseConfig {
     }
     config
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::of_version;
+
+    fn config(settings: &[(&str, &str)]) -> DatabaseConfig {
+        let mut config = DatabaseConfig::new();
+        for (name, value) in settings {
+            config.driver.insert((*name).to_owned(), (*value).to_owned());
+        }
+        config
+    }
+
+    fn stream(settings: &[(&str, &str)]) -> Result<Json> {
+        let server = of_version("2.15.1")?;
+        stream_config("app", Layout::Native, &config(settings), &server)
+    }
+
+    #[test]
+    fn every_setting_of_a_database_is_in_the_streams_configuration() {
+        for (name, value, at, want) in [
+            ("compression", "s2", "/compression", json!("s2")),
+            ("placement_cluster", "east", "/placement/cluster", json!("east")),
+            ("placement_tags", "ssd, eu", "/placement/tags", json!(["ssd", "eu"])),
+            (
+                "republish_destination",
+                "copy.>",
+                "/republish",
+                json!({"src": ">", "dest": "copy.>"}),
+            ),
+            ("allow_msg_ttl", "off", "/allow_msg_ttl", json!(false)),
+            ("allow_atomic", "off", "/allow_atomic", json!(false)),
+            ("metadata.owner", "ada", "/metadata/owner", json!("ada")),
+            ("mirror", "a", "/sources/0/name", json!("KV_a")),
+            ("sources", "a,b", "/sources/1/name", json!("KV_b")),
+        ] {
+            let stream = stream(&[(name, value)]).unwrap();
+            assert_eq!(stream.pointer(at), Some(&want), "{name}");
+        }
+        let dest = ("republish_destination", "copy.>");
+        let whole =
+            stream(&[dest, ("republish_source", "$KV.app.t.>"), ("republish_headers_only", "on")]);
+        let want = json!({ "src": "$KV.app.t.>", "dest": "copy.>", "headers_only": true });
+        assert_eq!(whole.unwrap()["republish"], want);
+    }
+
+    #[test]
+    fn what_a_setting_cannot_be_is_refused_by_its_name() {
+        for (name, value) in [
+            ("compression", "zip"),
+            ("republish_source", "a"),
+            ("republish_headers_only", "perhaps"),
+            ("allow_atomic", ""),
+            ("nosuch", "x"),
+            ("metadata._nats.x", "y"),
+        ] {
+            let error = stream(&[(name, value)]).unwrap_err();
+            let named = name.split('_').next().unwrap_or_default();
+            assert!(error.message().contains(named), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn of_an_aggregate_nothing_is_left_to_the_server() {
+        assert_eq!(stream(&[]).unwrap()["allow_msg_ttl"], true);
+        for copies in ["mirror", "sources"] {
+            assert_eq!(stream(&[(copies, "a")]).unwrap().get("allow_msg_ttl"), None);
+            assert!(stream(&[(copies, "a"), ("allow_msg_ttl", "on")]).is_err());
+        }
+    }
+}

@@ -404,6 +404,43 @@ async fn a_url_opens_a_store_with_every_option_checked() {
 
 /// A large value takes several pieces on the wire: the server gets half of one, and the connection ends. Again and again, also while
 /// the client signs in anew.
+/// The body of an answer of the server's monitoring.
+async fn monitored(port: u16, path: &str) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let request = format!("GET {path} HTTP/1.0\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_named_connection_republishes_and_gives_up_when_it_is_told_to() {
+    let port = free_port();
+    let setup = Setup::default().lines(format!("http: \"127.0.0.1:{port}\""));
+    let mut server = Server::with(&setup);
+    let registry = Registry::new().with(store_natsjs::driver());
+    let url = format!(
+        "{}/app?name=the-shop&republish_destination=copy.%3E&max_reconnects=3&reconnect_delay=5ms&reconnect_delay_max=10ms",
+        server.url()
+    );
+    let store = registry.open(&url).await.unwrap().store;
+    assert!(monitored(port, "/connz").await.contains("the-shop"));
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let mut copies = client.subscribe("copy.>").await.unwrap();
+    client.flush().await.unwrap();
+    let t = table(&store, "t");
+    t.write("k", "v").await.unwrap();
+    let copy = tokio::time::timeout(Duration::from_secs(10), copies.next()).await.unwrap().unwrap();
+    assert_eq!((&*copy.subject, &copy.payload[..]), ("copy.$KV.app.t.k", &b"v"[..]));
+    server.kill();
+    let until = Instant::now() + Duration::from_secs(20);
+    while t.read("k").await.unwrap_err().kind() != ErrorKind::Closed {
+        assert!(Instant::now() < until, "it does not give up");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_that_is_cut_in_the_middle_of_a_request_leaves_nothing_half_done() {
     let server = Server::start();
