@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 
 use common::asynchronous::AsyncGuest;
 use common::drafts::{Guest, drafts, first};
-use common::{Answer, Made, compiled, keys, pair};
+use common::{Answer, Made, keys, made, pair};
 use provider::{Buckets, Limits, Place, Pool};
 use provider_wasmtime::KvCtx;
 use store_core::Name;
@@ -44,7 +44,7 @@ fn buckets(pool: &Pool, url: &str) -> Buckets {
         limits
     };
     let place = Place::at(pool.connect(url).unwrap(), Name::new("app").unwrap()).limits(limits);
-    Buckets::tables(place).grant(["default", "cache", "rust", "text", "no table"])
+    Buckets::tables(place).grant(["default", "cache", "rust", "text", "no table", "another table"])
 }
 
 #[tokio::test]
@@ -72,9 +72,10 @@ async fn everything(url: &str) {
         let mut guest = Guest::start(draft, KvCtx::new(buckets.clone())).await;
         synchronous(&mut guest, bucket, draft.name == "draft2").await;
     }
-    if compiled().is_some() {
-        let mut guest = AsyncGuest::start(KvCtx::new(buckets.clone())).await;
-        asynchronous(&mut guest, "no table").await;
+    for made in made() {
+        let bucket = if made == Made::Rust { "no table" } else { "another table" };
+        let mut guest = AsyncGuest::start(made, KvCtx::new(buckets.clone())).await;
+        asynchronous(&mut guest, bucket).await;
     }
     assert_eq!(pool.len(), 1, "one connection for all guests");
 }

@@ -4,7 +4,7 @@ use provider_wasmtime::{KvCtx, draft, draft2};
 use wasmtime::Store;
 use wasmtime::component::{Instance, Linker};
 
-use super::{Answer, Host, Made, compiled, guest, linker, store};
+use super::{Answer, Host, Made, guest, linker, made, store};
 use ops::Ops;
 
 pub(crate) mod ops {
@@ -33,8 +33,7 @@ pub(crate) struct Draft {
 
 /// Both drafts, from text and, where that can be had, from Rust.
 pub(crate) fn drafts() -> Vec<Draft> {
-    let made = [Made::Text].into_iter().chain(compiled().map(|_| Made::Rust));
-    made.flat_map(|made| [first(made), second(made)]).collect()
+    made().into_iter().flat_map(|made| [first(made), second(made)]).collect()
 }
 
 pub(crate) fn first(made: Made) -> Draft {

@@ -58,8 +58,13 @@ pub(crate) enum Made {
     Text,
 }
 
+/// The ways in which guests can be made here.
+pub(crate) fn made() -> Vec<Made> {
+    [Made::Text].into_iter().chain(compiled().map(|_| Made::Rust)).collect()
+}
+
 /// Where the guests are that were compiled from Rust; `None` where the target cannot be had.
-pub(crate) fn compiled() -> Option<&'static Path> {
+fn compiled() -> Option<&'static Path> {
     static BUILT: OnceLock<Option<PathBuf>> = OnceLock::new();
     let built = BUILT.get_or_init(|| {
         let has = has_target() || (add_target() && has_target());
@@ -125,8 +130,13 @@ pub(crate) fn guest(name: &str, made: Made) -> Component {
             Component::from_file(engine(), directory.join(format!("guest_{name}.wasm"))).unwrap()
         }
         Made::Text => {
-            let bytes = if name == "draft" { wat::draft() } else { wat::draft2() };
-            Component::from_binary(engine(), &bytes.unwrap()).unwrap()
+            let assemble = match name {
+                "draft" => wat::draft,
+                "draft2" => wat::draft2,
+                "wasmcloud" => wat::wasmcloud,
+                name => panic!("there is no text of {name}"),
+            };
+            Component::from_binary(engine(), &assemble().unwrap()).unwrap()
         }
     });
     component.clone()
