@@ -72,11 +72,11 @@ impl HasData for Kv {
     type Data<'a> = &'a mut KvCtx;
 }
 
-/// The shape in which batches answer: present pairs with their key.
-pub(crate) fn pairs(
-    keys: Vec<String>,
-    values: Vec<Option<Bytes>>,
-) -> Vec<Option<(String, Vec<u8>)>> {
+/// What most batches answer for a key: what is there, with its key.
+pub(crate) type Found = Option<(String, Vec<u8>)>;
+
+/// What a batch found, in the order asked.
+pub(crate) fn found(keys: Vec<String>, values: Vec<Option<Bytes>>) -> Vec<Found> {
     keys.into_iter()
         .zip(values)
         .map(|(key, value)| value.map(|value| (key, value.into())))

@@ -5,6 +5,7 @@ use wasmtime::Result;
 use wasmtime::component::Resource;
 
 use crate::KvCtx;
+use crate::ctx::{Found, found};
 
 #[allow(missing_docs, missing_debug_implementations, clippy::pedantic, unreachable_pub)]
 mod generated {
@@ -17,6 +18,9 @@ mod generated {
     });
 }
 
+#[path = "batch.rs"]
+#[expect(clippy::duplicate_mod, reason = "each draft has it over bindings of its own")]
+mod batch;
 #[path = "both.rs"]
 #[expect(clippy::duplicate_mod, reason = "each draft has it over bindings of its own")]
 mod both;

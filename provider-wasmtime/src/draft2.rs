@@ -5,9 +5,10 @@ use wasmtime::Result;
 use wasmtime::component::Resource;
 
 use crate::KvCtx;
+use crate::ctx::{Found, found};
 
 #[allow(missing_docs, missing_debug_implementations, clippy::pedantic, unreachable_pub)]
-mod generated {
+pub(crate) mod generated {
     wasmtime::component::bindgen!({
         path: "wit/draft2.wit",
         world: "watch-service",
@@ -20,9 +21,13 @@ mod generated {
     });
 }
 
+#[path = "batch.rs"]
+#[expect(clippy::duplicate_mod, reason = "each draft has it over bindings of its own")]
+mod batch;
 #[path = "both.rs"]
 #[expect(clippy::duplicate_mod, reason = "each draft has it over bindings of its own")]
 mod both;
+pub(crate) use both::add_store_and_atomics;
 pub use both::{Watcher, add_to_linker, add_to_linker_with};
 
 use generated::wasi::keyvalue::atomics::{self, CasError};

@@ -8,7 +8,7 @@ use provider::{Bucket, Change, Expect, Filter, SetOptions, Swap};
 use wasmtime::component::{Accessor, Instance, Linker, Resource};
 use wasmtime::{Result, Store};
 
-use crate::ctx::{Kv, items, pairs};
+use crate::ctx::{Found, Kv, found, items};
 use crate::{KvCtx, KvView};
 
 #[allow(missing_docs, missing_debug_implementations, clippy::pedantic, unreachable_pub)]
@@ -197,9 +197,9 @@ impl<T: Send> batch::HostWithStore<T> for Kv {
         accessor: &Accessor<T, Self>,
         handle: Resource<Bucket>,
         keys: Vec<String>,
-    ) -> Result<Result<Vec<Option<(String, Vec<u8>)>>, Error>> {
+    ) -> Result<Result<Vec<Found>, Error>> {
         let values = bucket(accessor, &handle)?.get_many(&keys).await;
-        Ok(values.map(|values| pairs(keys, values)).map_err(Error::from))
+        Ok(values.map(|values| found(keys, values)).map_err(Error::from))
     }
 
     async fn set_many(

@@ -1,4 +1,4 @@
-//! Every operation of all three interfaces through guests, on every backend: only the URL differs.
+//! Every operation of all interfaces through guests, on every backend: only the URL differs.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on says so")]
 
@@ -70,7 +70,7 @@ async fn everything(url: &str) {
     for draft in drafts() {
         let bucket = if draft.made == Made::Rust { "rust" } else { "text" };
         let mut guest = Guest::start(draft, KvCtx::new(buckets.clone())).await;
-        synchronous(&mut guest, bucket, draft.name == "draft2").await;
+        synchronous(&mut guest, bucket, draft.is_second()).await;
     }
     for made in made() {
         let bucket = if made == Made::Rust { "no table" } else { "another table" };

@@ -1,4 +1,4 @@
-//! Real components that speak the two drafts of `wasi:keyvalue`, over the memory store.
+//! Real components that speak the drafts of `wasi:keyvalue`, over the memory store.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on says so")]
 
@@ -75,7 +75,7 @@ async fn errors_are_answers_and_never_traps() {
         assert_eq!(guest.set("forbidden", "k", b"v").await.map(|()| None), denied);
         for bad in ["v", "-5", "18446744073709551615", "9223372036854775807"] {
             guest.set("", "n", bad.as_bytes()).await.unwrap();
-            let delta = if bad == "-5" && draft.name == "draft2" { i64::MIN } else { 1 };
+            let delta = if bad == "-5" && draft.is_second() { i64::MIN } else { 1 };
             assert!(guest.increment("", "n", delta).await.is_err(), "{bad}");
             assert_eq!(guest.get("", "n").await.unwrap().unwrap(), bad.as_bytes(), "unchanged");
         }
@@ -88,7 +88,7 @@ async fn errors_are_answers_and_never_traps() {
         let many: Vec<_> = (0..20).map(|i| format!("k{i}")).collect();
         let error = guest.get_many("", &many).await.unwrap_err();
         assert!(error.contains("exceeds the limit"), "{error}");
-        if draft.name == "draft2" {
+        if draft.is_second() {
             let error = guest.list_keys("", Some("garbage")).await.unwrap_err();
             assert!(error.contains("cursor"), "{error}");
         } else {
@@ -126,7 +126,7 @@ async fn an_answer_that_is_too_much_is_an_error_and_not_all_of_the_memory() {
 #[tokio::test]
 async fn a_cursor_that_nobody_gave_is_an_answer() {
     let memory = Arc::new(Memory::new());
-    for draft in drafts().into_iter().filter(|draft| draft.name == "draft") {
+    for draft in drafts().into_iter().filter(|draft| !draft.is_second()) {
         let mut guest = Guest::start(draft, KvCtx::new(buckets(&memory))).await;
         guest.set("", "k", b"v").await.unwrap();
         for cursor in [1000, 1 << 40, 1 << 63, u64::MAX] {
@@ -189,7 +189,7 @@ async fn listing_pages_through_everything() {
 
 #[tokio::test]
 async fn the_second_draft_swaps() {
-    for draft in drafts().into_iter().filter(|draft| draft.name == "draft2") {
+    for draft in drafts().into_iter().filter(|draft| draft.is_second()) {
         let memory = Arc::new(Memory::new());
         let mut guest = Guest::start(draft, KvCtx::new(buckets(&memory))).await;
         let cas = cas::Cas::new(&mut guest.store, &guest.instance).unwrap();
@@ -223,10 +223,10 @@ async fn a_guest_is_told_of_changes_with_a_handle_that_works() {
             let (watched, filter) = (bucket.clone(), filter.clone());
             // Begun before anything is written, so that nothing is missed.
             let mut changes = watched.watch(filter).await.unwrap();
-            let (one, two) = if draft.name == "draft" {
-                (Some(draft::Watcher::new(&mut guest.store, &guest.instance).unwrap()), None)
-            } else {
+            let (one, two) = if draft.is_second() {
                 (None, Some(draft2::Watcher::new(&mut guest.store, &guest.instance).unwrap()))
+            } else {
+                (Some(draft::Watcher::new(&mut guest.store, &guest.instance).unwrap()), None)
             };
             tokio::spawn(async move {
                 while let Some(change) = changes.next().await.unwrap() {

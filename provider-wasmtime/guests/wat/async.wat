@@ -10,6 +10,7 @@
     (func $swap (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))
   ;;+ memory
   ;;+ common
+  (func $found)
 
   (func $put (param i32 i32 i32 i32 i32)
     (call $set (local.get 0) (local.get 1) (local.get 2) (local.get 3) (local.get 4)

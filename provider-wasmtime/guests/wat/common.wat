@@ -31,7 +31,7 @@
     (local.set $b (call $bucket (local.get 0) (local.get 1)))
     (if (i32.ge_s (local.get $b) (i32.const 0)) (then
       (call $get_many (local.get $b) (local.get 2) (local.get 3) (global.get $RET))
-      (call $text (i32.const 4)) (call $drop (local.get $b))))
+      (call $text (i32.const 4)) (call $found) (call $drop (local.get $b))))
     (global.get $RET))
   (export "cabi_post_OPS#get-many" (func $done))
   (func (export "OPS#set-many") (param i32 i32 i32 i32) (result i32) (local $b i32)

@@ -5,6 +5,7 @@
   ;;+ memory
   ;;+ common
   ;;+ drafts
+  (func $found)
   (func (export "OPS#increment") (param i32 i32 i32 i32 i64) (result i32) (local $b i32)
     (local.set $b (call $bucket (local.get 0) (local.get 1)))
     (if (i32.ge_s (local.get $b) (i32.const 0)) (then

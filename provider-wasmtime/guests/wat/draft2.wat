@@ -9,6 +9,7 @@
   ;;+ memory
   ;;+ common
   ;;+ drafts
+  ;;+ found
   (data (i32.const 64) "the swap did not notice")
   (data (i32.const 96) "the fresh one failed too")
   (func (export "OPS#increment") (param i32 i32 i32 i32 i64) (result i32)

@@ -37,6 +37,8 @@ const DRAFT: Keyvalue = Keyvalue {
 const DRAFT2: Keyvalue =
     Keyvalue { version: "0.2.0-draft2", wit: include_str!("../../wit/draft2.wit"), ..DRAFT };
 
+const SPIN: Keyvalue = Keyvalue { wit: include_str!("../../wit/spin.wit"), ..DRAFT2 };
+
 const WASMCLOUD: Keyvalue = Keyvalue {
     name: "wasmcloud:keyvalue",
     version: "0.2.0",
@@ -62,7 +64,14 @@ pub(crate) fn draft() -> Result<Vec<u8>, String> {
 
 /// A component that speaks `wasi:keyvalue@0.2.0-draft2`.
 pub(crate) fn draft2() -> Result<Vec<u8>, String> {
-    DRAFT2.guest(include_str!("draft2.wat"), "export guest:ops/cas-ops;")
+    let text = include_str!("draft2.wat").replace(";;+ found", "(func $found)");
+    DRAFT2.guest(&text, "export guest:ops/cas-ops;")
+}
+
+/// A component that speaks Spin's `wasi:keyvalue@0.2.0-draft2`.
+pub(crate) fn spin() -> Result<Vec<u8>, String> {
+    let text = include_str!("draft2.wat").replace(";;+ found", include_str!("spin.wat"));
+    SPIN.guest(&text, "export guest:ops/cas-ops; export guest:ops/spin-ops;")
 }
 
 /// A component that speaks `wasmcloud:keyvalue@0.2.0`.

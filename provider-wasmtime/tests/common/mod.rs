@@ -133,6 +133,7 @@ pub(crate) fn guest(name: &str, made: Made) -> Component {
             let assemble = match name {
                 "draft" => wat::draft,
                 "draft2" => wat::draft2,
+                "spin" => wat::spin,
                 "wasmcloud" => wat::wasmcloud,
                 name => panic!("there is no text of {name}"),
             };
