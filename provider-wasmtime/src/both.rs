@@ -52,8 +52,8 @@ impl From<provider::Error> for Error {
 
 impl store::Host for KvCtx {
     async fn open(&mut self, identifier: String) -> Result<Result<Resource<Bucket>, Error>> {
-        let opened = self.buckets().open(&identifier).await;
-        Ok(opened.and_then(|bucket| self.push(bucket)).map_err(Error::from))
+        let buckets = self.buckets();
+        Ok(self.open(&buckets, &identifier).await.map_err(Error::from))
     }
 }
 

@@ -14,6 +14,7 @@ mod generated {
         world: "watch-service",
         imports: { default: async | trappable },
         exports: { default: async },
+        named_imports: { "wasi:keyvalue/store": crate::ctx::Label },
         with: { "wasi:keyvalue/store.bucket": provider::Bucket },
     });
 }
@@ -24,7 +25,11 @@ mod batch;
 #[path = "both.rs"]
 #[expect(clippy::duplicate_mod, reason = "each draft has it over bindings of its own")]
 mod both;
+#[path = "labels.rs"]
+#[expect(clippy::duplicate_mod, reason = "each draft has it over bindings of its own")]
+mod labels;
 pub use both::{Watcher, add_to_linker, add_to_linker_with};
+pub use labels::{add_labels_to_linker, add_labels_to_linker_with};
 
 use generated::wasi::keyvalue::atomics;
 use generated::wasi::keyvalue::store::Error;

@@ -14,6 +14,7 @@ pub(crate) mod generated {
         world: "watch-service",
         imports: { default: async | trappable },
         exports: { default: async },
+        named_imports: { "wasi:keyvalue/store": crate::ctx::Label },
         with: {
             "wasi:keyvalue/store.bucket": provider::Bucket,
             "wasi:keyvalue/atomics.cas": provider::Cas,
@@ -27,8 +28,12 @@ mod batch;
 #[path = "both.rs"]
 #[expect(clippy::duplicate_mod, reason = "each draft has it over bindings of its own")]
 mod both;
+#[path = "labels.rs"]
+#[expect(clippy::duplicate_mod, reason = "each draft has it over bindings of its own")]
+mod labels;
 pub(crate) use both::add_store_and_atomics;
 pub use both::{Watcher, add_to_linker, add_to_linker_with};
+pub use labels::{add_labels_to_linker, add_labels_to_linker_with};
 
 use generated::wasi::keyvalue::atomics::{self, CasError};
 use generated::wasi::keyvalue::store::Error;

@@ -38,7 +38,7 @@ mod generated {
 #[path = "batch.rs"]
 #[expect(clippy::duplicate_mod, reason = "each draft has it over bindings of its own")]
 mod batch;
-pub use draft2::Watcher;
+pub use draft2::{Watcher, add_labels_to_linker, add_labels_to_linker_with};
 
 /// Lets guests import `store`, `atomics` and `batch`.
 ///

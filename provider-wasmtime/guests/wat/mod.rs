@@ -3,6 +3,8 @@
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
+pub(crate) mod labels;
+
 /// What texts include, by the line that does.
 const PARTS: [(&str, &str); 4] = [
     (";;+ imports", include_str!("imports.wat")),

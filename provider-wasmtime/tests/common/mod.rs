@@ -17,7 +17,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 pub(crate) mod asynchronous;
 pub(crate) mod drafts;
 #[path = "../../guests/wat/mod.rs"]
-mod wat;
+pub(crate) mod wat;
 
 /// What a guest says: an error is a text.
 pub(crate) type Answer<T> = Result<T, String>;
@@ -45,6 +45,7 @@ pub(crate) fn engine() -> &'static Engine {
     ENGINE.get_or_init(|| {
         let mut config = Config::new();
         config.wasm_component_model_async(true);
+        config.wasm_component_model_implements(true);
         Engine::new(&config).unwrap()
     })
 }
