@@ -27,6 +27,7 @@ use std::time::{Duration, Instant};
 
 use common::asynchronous::AsyncGuest;
 use common::drafts::{Guest, drafts, first};
+use common::labelled::interfaces;
 use common::{Answer, Made, keys, made, pair};
 use provider::{Buckets, Limits, Place, Pool};
 use provider_wasmtime::KvCtx;
@@ -192,6 +193,31 @@ async fn asynchronous(guest: &mut AsyncGuest, b: &str) {
     assert!(since.elapsed() >= Duration::from_secs(2), "it has expired early");
     guest.set(b, "lock", b"you", Some(60_000), true).await.unwrap();
     assert_eq!(guest.get(b, "lock").await.unwrap().unwrap(), b"you");
+}
+
+#[tokio::test]
+async fn labels_lead_to_a_backend_each() {
+    let (nats, redis) = (nats::Server::start(), redis::Server::start());
+    let pool = pool();
+    let [plain, a, b] =
+        ["memory://".to_owned(), nats.url(), format!("redis://{}", redis.address())]
+            .map(|url| buckets(&pool, &url));
+    for interface in interfaces() {
+        let kv = KvCtx::new(plain.clone()).label("team-a", a.clone()).label("team-b", b.clone());
+        let mut guest = interface.start(kv).await.unwrap();
+        for (label, buckets) in [("plain", &plain), ("team-a", &a), ("team-b", &b)] {
+            guest.set(label, "cache", "k", label.as_bytes()).await.unwrap();
+            guest.set(label, "cache", label, b"").await.unwrap();
+            let bucket = buckets.open("cache").await.unwrap();
+            assert_eq!(bucket.get("k").await.unwrap().unwrap(), label);
+        }
+        for (label, buckets) in [("plain", &plain), ("team-a", &a), ("team-b", &b)] {
+            let bucket = buckets.open("cache").await.unwrap();
+            assert_eq!(bucket.list(None, None).await.unwrap().0, keys(["k", label]));
+            assert_eq!(guest.get(label, "cache", "k").await.unwrap().unwrap(), label.as_bytes());
+            bucket.delete_many(&keys(["k", label])).await.unwrap();
+        }
+    }
 }
 
 #[tokio::test]

@@ -16,8 +16,9 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 pub(crate) mod asynchronous;
 pub(crate) mod drafts;
+pub(crate) mod labelled;
 #[path = "../../guests/wat/mod.rs"]
-pub(crate) mod wat;
+mod wat;
 
 /// What a guest says: an error is a text.
 pub(crate) type Answer<T> = Result<T, String>;
