@@ -11,9 +11,12 @@ use std::time::{Duration, Instant};
 use common::drafts::ops::Ops;
 use common::drafts::{Guest, drafts, first, second};
 use common::{Made, buckets, guest, keys, linker, pair, place, store};
-use provider::{Buckets, Filter, Limits};
+use provider::{Buckets, Filter, Limits, Place};
 use provider_wasmtime::{KvCtx, draft, draft2};
+use store_core::layer::Layers;
+use store_core::{Name, StoreAdmin};
 use store_memory::Memory;
+use store_memory::testkit::{Fault, Faults};
 
 mod cas {
     #![allow(missing_docs, unreachable_pub)]
@@ -109,6 +112,54 @@ async fn a_bucket_that_is_granted_and_missing_is_no_such_store() {
     let nothing = Buckets::none().grant(Vec::<String>::new());
     let mut guest = Guest::start(second(Made::Text), KvCtx::new(nothing)).await;
     assert_eq!(guest.get("default", "k").await.unwrap_err(), "access-denied");
+}
+
+#[tokio::test]
+async fn a_guest_finds_what_its_bucket_was_seeded_with() {
+    for draft in drafts() {
+        let memory = Arc::new(Memory::new());
+        let registry = buckets(&memory);
+        registry.seed("", [("hello", "world"), ("visits", "5")]).await.unwrap();
+        let denied = registry.seed("forbidden", [("hello", "world")]).await;
+        assert_eq!(denied.unwrap_err(), provider::Error::AccessDenied);
+        let mut guest = Guest::start(draft, KvCtx::new(registry)).await;
+        let (mut listed, next) = guest.list_keys("default", None).await.unwrap();
+        listed.sort_unstable();
+        assert_eq!((listed, next), (keys(["hello", "visits"]), None));
+        assert_eq!(guest.get("", "hello").await.unwrap().unwrap(), b"world");
+        assert_eq!(guest.increment("", "visits", 1).await.unwrap(), "6");
+        assert!(!guest.exists("cache", "hello").await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn more_calls_at_a_time_than_the_store_allows_are_refused_and_later_ones_served() {
+    for draft in drafts() {
+        let faults = Faults::new();
+        faults.add(Fault::hang().key("hangs"));
+        let memory: Arc<dyn StoreAdmin> = Arc::new(Memory::new());
+        let limits = store_core::layer::Limits::new().max_concurrent_calls(2);
+        let layers = Layers::new().layer(faults).limits(limits.max_wait(Duration::ZERO));
+        let place = Place::new(layers.wrap(memory), Name::new("app").unwrap());
+        let kv = || KvCtx::new(Buckets::any(place.clone()));
+        let (mut hung, mut other) =
+            (Guest::start(draft, kv()).await, Guest::start(draft, kv()).await);
+        other.set("", "k", b"v").await.unwrap();
+        let mut third = Guest::start(draft, kv()).await;
+        {
+            let (one, two) = (hung.get("", "hangs"), third.get("", "hangs"));
+            let refused = async {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                other.get("", "k").await.unwrap_err()
+            };
+            tokio::select! {
+                _ = one => panic!("it hangs"),
+                _ = two => panic!("it hangs"),
+                error = refused => assert!(error.contains("too many requests"), "{error}"),
+            }
+        }
+        assert_eq!(other.get("", "k").await.unwrap().unwrap(), b"v", "their turn is over");
+    }
 }
 
 #[tokio::test]
