@@ -3,8 +3,10 @@
 //! ```text
 //! cargo build --release --target wasm32-wasip2 --manifest-path provider-wasmtime/guests/Cargo.toml
 //! cargo run --release -p provider-wasmtime --example host -- \
-//!     provider-wasmtime/guests/target/wasm32-wasip2/release/guest_draft.wasm memory://
+//!     provider-wasmtime/guests/target/wasm32-wasip2/release/guest_draft.wasm memory:// --key-value greeting=hi
 //! ```
+//!
+//! What `--key-value` gives, as often as it is given, the guest finds in its default bucket.
 
 #![allow(clippy::print_stdout, missing_docs, reason = "an example, with generated bindings")]
 
@@ -43,16 +45,43 @@ impl WasiView for Host {
     }
 }
 
+struct Arguments {
+    component: String,
+    url: String,
+    presets: Vec<(String, String)>,
+}
+
+impl Arguments {
+    fn parse(mut given: impl Iterator<Item = String>) -> wasmtime::Result<Self> {
+        let (mut places, mut presets) = (Vec::new(), Vec::new());
+        while let Some(argument) = given.next() {
+            if argument == "--key-value" {
+                let preset = given.next().unwrap_or_default();
+                let (key, value) = preset.split_once('=').context("--key-value <key>=<value>")?;
+                presets.push((key.to_owned(), value.to_owned()));
+            } else {
+                places.push(argument);
+            }
+        }
+        let mut places = places.into_iter();
+        let component = places
+            .next()
+            .context("usage: host <component.wasm> [url] [--key-value <key>=<value>]...")?;
+        let url = places.next().unwrap_or_else(|| "memory://".to_owned());
+        Ok(Self { component, url, presets })
+    }
+}
+
 #[tokio::main]
 async fn main() -> wasmtime::Result<()> {
-    let mut arguments = std::env::args().skip(1);
-    let component = arguments.next().context("usage: host <component.wasm> [url]")?;
-    let url = arguments.next().unwrap_or_else(|| "memory://".to_owned());
+    let Arguments { component, url, presets } = Arguments::parse(std::env::args().skip(1))?;
 
     // Where the guest's buckets are: the tables of one database, behind one shared connection.
     let pool = Pool::new(provider::wasmcloud::drivers(), Duration::from_secs(5));
     let place = Place::at(pool.connect(&url)?, Name::new("guests")?);
     let buckets = Buckets::tables(place).grant(["default", "cache"]);
+
+    buckets.seed("default", presets.clone()).await?;
 
     let engine = Engine::default();
     let mut linker = Linker::<Host>::new(&engine);
@@ -67,6 +96,10 @@ async fn main() -> wasmtime::Result<()> {
     let ops = app.guest_ops_ops();
 
     let said = |error: String| wasmtime::Error::msg(error);
+    for (key, _) in presets {
+        let value = ops.call_get(&mut store, "", &key).await?.map_err(said)?;
+        println!("{key}: {:?}", value.map(|value| String::from_utf8_lossy(&value).into_owned()));
+    }
     ops.call_set(&mut store, "cache", "greeting", b"hello").await?.map_err(said)?;
     let greeting = ops.call_get(&mut store, "cache", "greeting").await?.map_err(said)?;
     println!("greeting: {:?}", greeting.map(|value| String::from_utf8_lossy(&value).into_owned()));

@@ -7,7 +7,7 @@ use wasmtime::{Result, Store};
 use super::generated::exports::wasi::keyvalue::watcher;
 use super::generated::wasi::keyvalue::{atomics, batch, store};
 use super::{Cursor, page};
-use crate::ctx::{Kv, items, pairs};
+use crate::ctx::Kv;
 use crate::{KvCtx, KvView};
 use store::Error;
 
@@ -27,9 +27,17 @@ pub fn add_to_linker_with<T: Send + 'static>(
     linker: &mut Linker<T>,
     context: fn(&mut T) -> &mut KvCtx,
 ) -> Result<()> {
-    store::add_to_linker::<T, Kv>(linker, context)?;
-    atomics::add_to_linker::<T, Kv>(linker, context)?;
+    add_store_and_atomics(linker, context)?;
     batch::add_to_linker::<T, Kv>(linker, context)
+}
+
+/// What does not depend on the shape of batches.
+pub(crate) fn add_store_and_atomics<T: Send + 'static>(
+    linker: &mut Linker<T>,
+    context: fn(&mut T) -> &mut KvCtx,
+) -> Result<()> {
+    store::add_to_linker::<T, Kv>(linker, context)?;
+    atomics::add_to_linker::<T, Kv>(linker, context)
 }
 
 impl From<provider::Error> for Error {
@@ -44,8 +52,8 @@ impl From<provider::Error> for Error {
 
 impl store::Host for KvCtx {
     async fn open(&mut self, identifier: String) -> Result<Result<Resource<Bucket>, Error>> {
-        let opened = self.buckets().open(&identifier).await;
-        Ok(opened.and_then(|bucket| self.push(bucket)).map_err(Error::from))
+        let buckets = self.buckets();
+        Ok(self.open(&buckets, &identifier).await.map_err(Error::from))
     }
 }
 
@@ -91,33 +99,6 @@ impl store::HostBucket for KvCtx {
 
     async fn drop(&mut self, bucket: Resource<Bucket>) -> Result<()> {
         self.take(bucket).map(drop)
-    }
-}
-
-impl batch::Host for KvCtx {
-    async fn get_many(
-        &mut self,
-        bucket: Resource<Bucket>,
-        keys: Vec<String>,
-    ) -> Result<Result<Vec<Option<(String, Vec<u8>)>>, Error>> {
-        let values = self.bucket(&bucket)?.get_many(&keys).await;
-        Ok(values.map(|values| pairs(keys, values)).map_err(Error::from))
-    }
-
-    async fn set_many(
-        &mut self,
-        bucket: Resource<Bucket>,
-        pairs: Vec<(String, Vec<u8>)>,
-    ) -> Result<Result<(), Error>> {
-        Ok(self.bucket(&bucket)?.set_many(items(pairs)).await.map_err(Error::from))
-    }
-
-    async fn delete_many(
-        &mut self,
-        bucket: Resource<Bucket>,
-        keys: Vec<String>,
-    ) -> Result<Result<(), Error>> {
-        Ok(self.bucket(&bucket)?.delete_many(&keys).await.map_err(Error::from))
     }
 }
 

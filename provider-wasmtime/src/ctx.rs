@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use wasmtime::component::{HasData, Resource, ResourceTable};
 /// What one guest may open, and the handles it holds. One per guest, in the data of its [`Store`](wasmtime::Store).
 pub struct KvCtx {
     buckets: Arc<Buckets>,
+    labels: BTreeMap<String, Arc<Buckets>>,
     /// Our own, so that a guest that leaks handles meets our limit and nobody else's.
     table: ResourceTable,
 }
@@ -26,7 +28,7 @@ impl KvCtx {
     pub fn new(buckets: impl Into<Arc<Buckets>>) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES);
-        Self { buckets: buckets.into(), table }
+        Self { buckets: buckets.into(), labels: BTreeMap::new(), table }
     }
 
     /// So many handles at a time, 1024 unless said. One more is an error that the guest can handle.
@@ -35,8 +37,65 @@ impl KvCtx {
         self
     }
 
+    /// What the guest may open through an import of `store` that it labels so: these, and nothing of the other imports.
+    ///
+    /// ```
+    /// use provider_wasmtime::{KvCtx, KvView, draft};
+    /// use wasmtime::component::{Component, Linker};
+    ///
+    /// # let store = std::sync::Arc::new(store_memory::Memory::new());
+    /// # let place = provider::Place::new(store, store_core::Name::new("app")?);
+    /// # let buckets = || provider::Buckets::tables(place.clone());
+    /// struct Host { kv: KvCtx }
+    /// impl KvView for Host { fn kv(&mut self) -> &mut KvCtx { &mut self.kv } }
+    ///
+    /// let mut config = wasmtime::Config::new();
+    /// config.wasm_component_model_implements(true);
+    /// let engine = wasmtime::Engine::new(&config)?;
+    /// // What a guest is whose world says `import sessions: wasi:keyvalue/store@0.2.0-draft;`.
+    /// let guest = r#"(component (import "sessions" (implements "wasi:keyvalue/store@0.2.0-draft")
+    ///     (instance (export "bucket" (type (sub resource))))))"#;
+    /// let guest = Component::new(&engine, &wat::parse_str(guest)?)?;
+    ///
+    /// let mut linker = Linker::<Host>::new(&engine);
+    /// let kv = KvCtx::new(buckets());
+    /// let error = draft::add_labels_to_linker(&mut linker, &guest, &kv).unwrap_err();
+    /// assert!(error.to_string().contains("`sessions`"), "{error}");
+    ///
+    /// let kv = kv.label("sessions", buckets());
+    /// draft::add_labels_to_linker(&mut linker, &guest, &kv)?;
+    /// linker.instantiate_pre(&guest)?;
+    /// # Ok::<(), wasmtime::Error>(())
+    /// ```
+    pub fn label(mut self, label: impl Into<String>, buckets: impl Into<Arc<Buckets>>) -> Self {
+        self.labels.insert(label.into(), buckets.into());
+        self
+    }
+
+    /// The label, if it is bound.
+    pub(crate) fn bound(&self, label: &str) -> wasmtime::Result<Label> {
+        self.labelled(label).map(|_| Label(label.into())).map_err(wasmtime::Error::new)
+    }
+
+    /// What is bound to a label.
+    pub(crate) fn labelled(&self, label: &str) -> provider::Result<Arc<Buckets>> {
+        self.labels.get(label).cloned().ok_or_else(|| {
+            Error::Other(format!("no buckets are bound to the import that is labelled `{label}`"))
+        })
+    }
+
     pub(crate) fn buckets(&self) -> Arc<Buckets> {
         Arc::clone(&self.buckets)
+    }
+
+    /// A handle of one of these.
+    pub(crate) async fn open(
+        &mut self,
+        buckets: &Buckets,
+        identifier: &str,
+    ) -> provider::Result<Resource<Bucket>> {
+        let bucket = buckets.open(identifier).await?;
+        self.push(bucket)
     }
 
     pub(crate) fn push<T: Send + 'static>(&mut self, handle: T) -> provider::Result<Resource<T>> {
@@ -60,9 +119,17 @@ impl KvCtx {
 
 impl fmt::Debug for KvCtx {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KvCtx").field("buckets", &self.buckets).finish_non_exhaustive()
+        f.debug_struct("KvCtx")
+            .field("buckets", &self.buckets)
+            .field("labels", &self.labels)
+            .finish_non_exhaustive()
     }
 }
+
+/// By which name a guest imports an interface, where that is not the interface's own.
+#[derive(Clone, Debug)]
+#[expect(unreachable_pub, reason = "the bindings name it again, as something public")]
+pub struct Label(pub(crate) Arc<str>);
 
 /// Tells wasmtime that the context is what its calls are made on.
 #[derive(Clone, Copy, Debug)]
@@ -72,11 +139,11 @@ impl HasData for Kv {
     type Data<'a> = &'a mut KvCtx;
 }
 
-/// The shape in which batches answer: present pairs with their key.
-pub(crate) fn pairs(
-    keys: Vec<String>,
-    values: Vec<Option<Bytes>>,
-) -> Vec<Option<(String, Vec<u8>)>> {
+/// What most batches answer for a key: what is there, with its key.
+pub(crate) type Found = Option<(String, Vec<u8>)>;
+
+/// What a batch found, in the order asked.
+pub(crate) fn found(keys: Vec<String>, values: Vec<Option<Bytes>>) -> Vec<Found> {
     keys.into_iter()
         .zip(values)
         .map(|(key, value)| value.map(|value| (key, value.into())))

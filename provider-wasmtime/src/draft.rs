@@ -5,6 +5,7 @@ use wasmtime::Result;
 use wasmtime::component::Resource;
 
 use crate::KvCtx;
+use crate::ctx::{Found, found};
 
 #[allow(missing_docs, missing_debug_implementations, clippy::pedantic, unreachable_pub)]
 mod generated {
@@ -13,14 +14,22 @@ mod generated {
         world: "watch-service",
         imports: { default: async | trappable },
         exports: { default: async },
+        named_imports: { "wasi:keyvalue/store": crate::ctx::Label },
         with: { "wasi:keyvalue/store.bucket": provider::Bucket },
     });
 }
 
+#[path = "batch.rs"]
+#[expect(clippy::duplicate_mod, reason = "each draft has it over bindings of its own")]
+mod batch;
 #[path = "both.rs"]
 #[expect(clippy::duplicate_mod, reason = "each draft has it over bindings of its own")]
 mod both;
+#[path = "labels.rs"]
+#[expect(clippy::duplicate_mod, reason = "each draft has it over bindings of its own")]
+mod labels;
 pub use both::{Watcher, add_to_linker, add_to_linker_with};
+pub use labels::{add_labels_to_linker, add_labels_to_linker_with};
 
 use generated::wasi::keyvalue::atomics;
 use generated::wasi::keyvalue::store::Error;

@@ -5,14 +5,16 @@ use wasmtime::Result;
 use wasmtime::component::Resource;
 
 use crate::KvCtx;
+use crate::ctx::{Found, found};
 
 #[allow(missing_docs, missing_debug_implementations, clippy::pedantic, unreachable_pub)]
-mod generated {
+pub(crate) mod generated {
     wasmtime::component::bindgen!({
         path: "wit/draft2.wit",
         world: "watch-service",
         imports: { default: async | trappable },
         exports: { default: async },
+        named_imports: { "wasi:keyvalue/store": crate::ctx::Label },
         with: {
             "wasi:keyvalue/store.bucket": provider::Bucket,
             "wasi:keyvalue/atomics.cas": provider::Cas,
@@ -20,10 +22,18 @@ mod generated {
     });
 }
 
+#[path = "batch.rs"]
+#[expect(clippy::duplicate_mod, reason = "each draft has it over bindings of its own")]
+mod batch;
 #[path = "both.rs"]
 #[expect(clippy::duplicate_mod, reason = "each draft has it over bindings of its own")]
 mod both;
+#[path = "labels.rs"]
+#[expect(clippy::duplicate_mod, reason = "each draft has it over bindings of its own")]
+mod labels;
+pub(crate) use both::add_store_and_atomics;
 pub use both::{Watcher, add_to_linker, add_to_linker_with};
+pub use labels::{add_labels_to_linker, add_labels_to_linker_with};
 
 use generated::wasi::keyvalue::atomics::{self, CasError};
 use generated::wasi::keyvalue::store::Error;

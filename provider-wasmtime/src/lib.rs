@@ -3,6 +3,7 @@
 mod ctx;
 pub mod draft;
 pub mod draft2;
+pub mod spin;
 pub mod wasmcloud;
 
 pub use ctx::{KvCtx, KvView};

@@ -1,14 +1,15 @@
 //! `wasmcloud:keyvalue@0.2.0`: asynchronous, with time to live, create, compare-and-swap by version, listing by prefix and typed
 //! errors. The embedder's engine needs `wasm_component_model_async`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use provider::{Bucket, Change, Expect, Filter, SetOptions, Swap};
-use wasmtime::component::{Accessor, Instance, Linker, Resource};
+use provider::{Bucket, Buckets, Change, Expect, Filter, SetOptions, Swap};
+use wasmtime::component::{Accessor, Component, Instance, Linker, Resource};
 use wasmtime::{Result, Store};
 
-use crate::ctx::{Kv, items, pairs};
+use crate::ctx::{Found, Kv, Label, found, items};
 use crate::{KvCtx, KvView};
 
 #[allow(missing_docs, missing_debug_implementations, clippy::pedantic, unreachable_pub)]
@@ -19,10 +20,12 @@ mod generated {
         imports: { default: async | store | trappable },
         exports: { default: async | store },
         with: { "wasmcloud:keyvalue/types.bucket": provider::Bucket },
+        named_imports: { "wasmcloud:keyvalue/store": crate::ctx::Label },
     });
 }
 
 use generated::exports::wasmcloud::keyvalue::watcher;
+use generated::named_imports::wasmcloud::keyvalue::store as labelled;
 use generated::wasmcloud::keyvalue::{atomics, batch, cas, store, types};
 use types::Error;
 
@@ -49,6 +52,32 @@ pub fn add_to_linker_with<T: Send + 'static>(
     batch::add_to_linker::<T, Kv>(linker, context)
 }
 
+/// Lets this component import `store` under labels, each of which leads where [`KvCtx::label`] says and nowhere else. Buckets that
+/// are opened so go with the plain imports. The embedder's engine needs `wasm_component_model_implements`.
+///
+/// # Errors
+/// For a label that this context does not bind, by its name; when the linker has it already.
+pub fn add_labels_to_linker<T: KvView>(
+    linker: &mut Linker<T>,
+    component: &Component,
+    kv: &KvCtx,
+) -> Result<()> {
+    add_labels_to_linker_with(linker, component, kv, T::kv)
+}
+
+/// The same for store data that is not yours to implement [`KvView`] for.
+///
+/// # Errors
+/// As [`add_labels_to_linker`].
+pub fn add_labels_to_linker_with<T: Send + 'static>(
+    linker: &mut Linker<T>,
+    component: &Component,
+    kv: &KvCtx,
+    context: fn(&mut T) -> &mut KvCtx,
+) -> Result<()> {
+    labelled::add_to_linker::<T, Kv>(linker, component, |label| kv.bound(label), context)
+}
+
 impl From<provider::Error> for Error {
     fn from(error: provider::Error) -> Self {
         use provider::Error as E;
@@ -70,9 +99,20 @@ fn bucket<T>(accessor: &Accessor<T, Kv>, handle: &Resource<Bucket>) -> Result<Bu
     accessor.with(|mut access| access.get().bucket(handle))
 }
 
+/// A handle of one of these.
+async fn open<T>(
+    accessor: &Accessor<T, Kv>,
+    buckets: provider::Result<Arc<Buckets>>,
+    identifier: &str,
+) -> provider::Result<Resource<Bucket>> {
+    let bucket = buckets?.open(identifier).await?;
+    accessor.with(|mut access| access.get().push(bucket))
+}
+
 impl types::Host for KvCtx {}
 impl types::HostBucket for KvCtx {}
 impl store::Host for KvCtx {}
+impl labelled::Host for KvCtx {}
 impl atomics::Host for KvCtx {}
 impl cas::Host for KvCtx {}
 impl batch::Host for KvCtx {}
@@ -83,9 +123,18 @@ impl<T: Send> store::HostWithStore<T> for Kv {
         identifier: String,
     ) -> Result<Result<Resource<Bucket>, Error>> {
         let buckets = accessor.with(|mut access| access.get().buckets());
-        let opened = buckets.open(&identifier).await;
-        let pushed = |bucket| accessor.with(|mut access| access.get().push(bucket));
-        Ok(opened.and_then(pushed).map_err(Error::from))
+        Ok(open(accessor, Ok(buckets), &identifier).await.map_err(Error::from))
+    }
+}
+
+impl<T: Send> labelled::HostWithStore<T> for Kv {
+    async fn open(
+        accessor: &Accessor<T, Self>,
+        label: Label,
+        identifier: String,
+    ) -> Result<Result<Resource<Bucket>, Error>> {
+        let buckets = accessor.with(|mut access| access.get().labelled(&label.0));
+        Ok(open(accessor, buckets, &identifier).await.map_err(Error::from))
     }
 }
 
@@ -197,9 +246,9 @@ impl<T: Send> batch::HostWithStore<T> for Kv {
         accessor: &Accessor<T, Self>,
         handle: Resource<Bucket>,
         keys: Vec<String>,
-    ) -> Result<Result<Vec<Option<(String, Vec<u8>)>>, Error>> {
+    ) -> Result<Result<Vec<Found>, Error>> {
         let values = bucket(accessor, &handle)?.get_many(&keys).await;
-        Ok(values.map(|values| pairs(keys, values)).map_err(Error::from))
+        Ok(values.map(|values| found(keys, values)).map_err(Error::from))
     }
 
     async fn set_many(

@@ -1,4 +1,4 @@
-//! Every operation of all three interfaces through guests, on every backend: only the URL differs.
+//! Every operation of all interfaces through guests, on every backend: only the URL differs.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on says so")]
 
@@ -27,7 +27,8 @@ use std::time::{Duration, Instant};
 
 use common::asynchronous::AsyncGuest;
 use common::drafts::{Guest, drafts, first};
-use common::{Answer, Made, compiled, keys, pair};
+use common::labelled::interfaces;
+use common::{Answer, Made, keys, made, pair};
 use provider::{Buckets, Limits, Place, Pool};
 use provider_wasmtime::KvCtx;
 use store_core::Name;
@@ -44,7 +45,7 @@ fn buckets(pool: &Pool, url: &str) -> Buckets {
         limits
     };
     let place = Place::at(pool.connect(url).unwrap(), Name::new("app").unwrap()).limits(limits);
-    Buckets::tables(place).grant(["default", "cache", "rust", "text", "no table"])
+    Buckets::tables(place).grant(["default", "cache", "rust", "text", "no table", "another table"])
 }
 
 #[tokio::test]
@@ -70,11 +71,12 @@ async fn everything(url: &str) {
     for draft in drafts() {
         let bucket = if draft.made == Made::Rust { "rust" } else { "text" };
         let mut guest = Guest::start(draft, KvCtx::new(buckets.clone())).await;
-        synchronous(&mut guest, bucket, draft.name == "draft2").await;
+        synchronous(&mut guest, bucket, draft.is_second()).await;
     }
-    if compiled().is_some() {
-        let mut guest = AsyncGuest::start(KvCtx::new(buckets.clone())).await;
-        asynchronous(&mut guest, "no table").await;
+    for made in made() {
+        let bucket = if made == Made::Rust { "no table" } else { "another table" };
+        let mut guest = AsyncGuest::start(made, KvCtx::new(buckets.clone())).await;
+        asynchronous(&mut guest, bucket).await;
     }
     assert_eq!(pool.len(), 1, "one connection for all guests");
 }
@@ -191,6 +193,31 @@ async fn asynchronous(guest: &mut AsyncGuest, b: &str) {
     assert!(since.elapsed() >= Duration::from_secs(2), "it has expired early");
     guest.set(b, "lock", b"you", Some(60_000), true).await.unwrap();
     assert_eq!(guest.get(b, "lock").await.unwrap().unwrap(), b"you");
+}
+
+#[tokio::test]
+async fn labels_lead_to_a_backend_each() {
+    let (nats, redis) = (nats::Server::start(), redis::Server::start());
+    let pool = pool();
+    let [plain, a, b] =
+        ["memory://".to_owned(), nats.url(), format!("redis://{}", redis.address())]
+            .map(|url| buckets(&pool, &url));
+    for interface in interfaces() {
+        let kv = KvCtx::new(plain.clone()).label("team-a", a.clone()).label("team-b", b.clone());
+        let mut guest = interface.start(kv).await.unwrap();
+        for (label, buckets) in [("plain", &plain), ("team-a", &a), ("team-b", &b)] {
+            guest.set(label, "cache", "k", label.as_bytes()).await.unwrap();
+            guest.set(label, "cache", label, b"").await.unwrap();
+            let bucket = buckets.open("cache").await.unwrap();
+            assert_eq!(bucket.get("k").await.unwrap().unwrap(), label);
+        }
+        for (label, buckets) in [("plain", &plain), ("team-a", &a), ("team-b", &b)] {
+            let bucket = buckets.open("cache").await.unwrap();
+            assert_eq!(bucket.list(None, None).await.unwrap().0, keys(["k", label]));
+            assert_eq!(guest.get(label, "cache", "k").await.unwrap().unwrap(), label.as_bytes());
+            bucket.delete_many(&keys(["k", label])).await.unwrap();
+        }
+    }
 }
 
 #[tokio::test]

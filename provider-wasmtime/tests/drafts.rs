@@ -1,4 +1,4 @@
-//! Real components that speak the two drafts of `wasi:keyvalue`, over the memory store.
+//! Real components that speak the drafts of `wasi:keyvalue`, over the memory store.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on says so")]
 
@@ -11,9 +11,12 @@ use std::time::{Duration, Instant};
 use common::drafts::ops::Ops;
 use common::drafts::{Guest, drafts, first, second};
 use common::{Made, buckets, guest, keys, linker, pair, place, store};
-use provider::{Buckets, Filter, Limits};
+use provider::{Buckets, Filter, Limits, Place};
 use provider_wasmtime::{KvCtx, draft, draft2};
+use store_core::layer::Layers;
+use store_core::{Name, StoreAdmin};
 use store_memory::Memory;
+use store_memory::testkit::{Fault, Faults};
 
 mod cas {
     #![allow(missing_docs, unreachable_pub)]
@@ -75,7 +78,7 @@ async fn errors_are_answers_and_never_traps() {
         assert_eq!(guest.set("forbidden", "k", b"v").await.map(|()| None), denied);
         for bad in ["v", "-5", "18446744073709551615", "9223372036854775807"] {
             guest.set("", "n", bad.as_bytes()).await.unwrap();
-            let delta = if bad == "-5" && draft.name == "draft2" { i64::MIN } else { 1 };
+            let delta = if bad == "-5" && draft.is_second() { i64::MIN } else { 1 };
             assert!(guest.increment("", "n", delta).await.is_err(), "{bad}");
             assert_eq!(guest.get("", "n").await.unwrap().unwrap(), bad.as_bytes(), "unchanged");
         }
@@ -88,7 +91,7 @@ async fn errors_are_answers_and_never_traps() {
         let many: Vec<_> = (0..20).map(|i| format!("k{i}")).collect();
         let error = guest.get_many("", &many).await.unwrap_err();
         assert!(error.contains("exceeds the limit"), "{error}");
-        if draft.name == "draft2" {
+        if draft.is_second() {
             let error = guest.list_keys("", Some("garbage")).await.unwrap_err();
             assert!(error.contains("cursor"), "{error}");
         } else {
@@ -112,6 +115,54 @@ async fn a_bucket_that_is_granted_and_missing_is_no_such_store() {
 }
 
 #[tokio::test]
+async fn a_guest_finds_what_its_bucket_was_seeded_with() {
+    for draft in drafts() {
+        let memory = Arc::new(Memory::new());
+        let registry = buckets(&memory);
+        registry.seed("", [("hello", "world"), ("visits", "5")]).await.unwrap();
+        let denied = registry.seed("forbidden", [("hello", "world")]).await;
+        assert_eq!(denied.unwrap_err(), provider::Error::AccessDenied);
+        let mut guest = Guest::start(draft, KvCtx::new(registry)).await;
+        let (mut listed, next) = guest.list_keys("default", None).await.unwrap();
+        listed.sort_unstable();
+        assert_eq!((listed, next), (keys(["hello", "visits"]), None));
+        assert_eq!(guest.get("", "hello").await.unwrap().unwrap(), b"world");
+        assert_eq!(guest.increment("", "visits", 1).await.unwrap(), "6");
+        assert!(!guest.exists("cache", "hello").await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn more_calls_at_a_time_than_the_store_allows_are_refused_and_later_ones_served() {
+    for draft in drafts() {
+        let faults = Faults::new();
+        faults.add(Fault::hang().key("hangs"));
+        let memory: Arc<dyn StoreAdmin> = Arc::new(Memory::new());
+        let limits = store_core::layer::Limits::new().max_concurrent_calls(2);
+        let layers = Layers::new().layer(faults).limits(limits.max_wait(Duration::ZERO));
+        let place = Place::new(layers.wrap(memory), Name::new("app").unwrap());
+        let kv = || KvCtx::new(Buckets::any(place.clone()));
+        let (mut hung, mut other) =
+            (Guest::start(draft, kv()).await, Guest::start(draft, kv()).await);
+        other.set("", "k", b"v").await.unwrap();
+        let mut third = Guest::start(draft, kv()).await;
+        {
+            let (one, two) = (hung.get("", "hangs"), third.get("", "hangs"));
+            let refused = async {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                other.get("", "k").await.unwrap_err()
+            };
+            tokio::select! {
+                _ = one => panic!("it hangs"),
+                _ = two => panic!("it hangs"),
+                error = refused => assert!(error.contains("too many requests"), "{error}"),
+            }
+        }
+        assert_eq!(other.get("", "k").await.unwrap().unwrap(), b"v", "their turn is over");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_is_too_much_is_an_error_and_not_all_of_the_memory() {
     for draft in drafts() {
         let memory = Arc::new(Memory::new());
@@ -126,7 +177,7 @@ async fn an_answer_that_is_too_much_is_an_error_and_not_all_of_the_memory() {
 #[tokio::test]
 async fn a_cursor_that_nobody_gave_is_an_answer() {
     let memory = Arc::new(Memory::new());
-    for draft in drafts().into_iter().filter(|draft| draft.name == "draft") {
+    for draft in drafts().into_iter().filter(|draft| !draft.is_second()) {
         let mut guest = Guest::start(draft, KvCtx::new(buckets(&memory))).await;
         guest.set("", "k", b"v").await.unwrap();
         for cursor in [1000, 1 << 40, 1 << 63, u64::MAX] {
@@ -189,7 +240,7 @@ async fn listing_pages_through_everything() {
 
 #[tokio::test]
 async fn the_second_draft_swaps() {
-    for draft in drafts().into_iter().filter(|draft| draft.name == "draft2") {
+    for draft in drafts().into_iter().filter(|draft| draft.is_second()) {
         let memory = Arc::new(Memory::new());
         let mut guest = Guest::start(draft, KvCtx::new(buckets(&memory))).await;
         let cas = cas::Cas::new(&mut guest.store, &guest.instance).unwrap();
@@ -223,10 +274,10 @@ async fn a_guest_is_told_of_changes_with_a_handle_that_works() {
             let (watched, filter) = (bucket.clone(), filter.clone());
             // Begun before anything is written, so that nothing is missed.
             let mut changes = watched.watch(filter).await.unwrap();
-            let (one, two) = if draft.name == "draft" {
-                (Some(draft::Watcher::new(&mut guest.store, &guest.instance).unwrap()), None)
-            } else {
+            let (one, two) = if draft.is_second() {
                 (None, Some(draft2::Watcher::new(&mut guest.store, &guest.instance).unwrap()))
+            } else {
+                (Some(draft::Watcher::new(&mut guest.store, &guest.instance).unwrap()), None)
             };
             tokio::spawn(async move {
                 while let Some(change) = changes.next().await.unwrap() {

@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use store_core::Name;
 
 use crate::{Bucket, Error, Place, Result};
@@ -74,6 +75,31 @@ impl Buckets {
         let place = self.find(identifier)?;
         let table = place.open().await?;
         Ok(Bucket::new(identifier, table, place))
+    }
+
+    /// Writes these into a bucket that may be opened, so that its guests find them there when they start.
+    ///
+    /// ```
+    /// # let runtime = tokio::runtime::Runtime::new().unwrap();
+    /// # runtime.block_on(async {
+    /// # let store = std::sync::Arc::new(store_memory::Memory::new());
+    /// # let place = provider::Place::new(store, store_core::Name::new("app")?);
+    /// let buckets = provider::Buckets::tables(place).grant(["default"]);
+    /// buckets.seed("default", [("greeting", "hello")]).await?;
+    /// assert_eq!(buckets.open("").await?.get("greeting").await?.unwrap(), "hello");
+    /// # Ok::<(), provider::Error>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// As [`open`](Self::open) and [`Bucket::set_many`].
+    pub async fn seed<K: Into<String>, V: Into<Bytes>>(
+        &self,
+        identifier: &str,
+        pairs: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<()> {
+        let pairs = pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+        self.open(identifier).await?.set_many(pairs).await
     }
 
     /// Where an identifier leads.

@@ -1,9 +1,12 @@
-//! Every operation, for the guests of both drafts: their bindings have the same names, and what differs is theirs to say.
+//! Every operation, for the guests of all drafts: their bindings have the same names, and what differs is theirs to say.
 
 use crate::exports::guest::ops::ops;
 use crate::wasi::keyvalue::batch;
 use crate::wasi::keyvalue::store::Error;
-use crate::{Guest, add, open, page};
+use crate::{Guest, add, found, open, page};
+
+/// What there is of a key, with the key.
+pub(crate) type Found = Option<(String, Vec<u8>)>;
 
 pub(crate) fn text(error: Error) -> String {
     match error {
@@ -44,8 +47,8 @@ impl ops::Guest for Guest {
     fn get_many(
         bucket: String,
         keys: Vec<String>,
-    ) -> Result<Vec<Option<(String, Vec<u8>)>>, String> {
-        batch::get_many(&open(&bucket)?, &keys).map_err(text)
+    ) -> Result<Vec<Found>, String> {
+        batch::get_many(&open(&bucket)?, &keys).map(found).map_err(text)
     }
 
     fn set_many(bucket: String, pairs: Vec<(String, Vec<u8>)>) -> Result<(), String> {

@@ -1,8 +1,12 @@
 (module
   ;;+ imports
-  (import "wasi:keyvalue/store@VERSION" "[method]bucket.list-keys" (func $list_keys (param i32 i32 i64 i32)))
+  (import "KEYVALUE/store@VERSION" "[method]bucket.set" (func $set (param i32 i32 i32 i32 i32 i32)))
+  (import "KEYVALUE/store@VERSION" "[method]bucket.list-keys" (func $list_keys (param i32 i32 i64 i32)))
+  ;;+ memory
   ;;+ common
-  (func (export "guest:ops/ops#increment") (param i32 i32 i32 i32 i64) (result i32) (local $b i32)
+  ;;+ drafts
+  (func $found)
+  (func (export "OPS#increment") (param i32 i32 i32 i32 i64) (result i32) (local $b i32)
     (local.set $b (call $bucket (local.get 0) (local.get 1)))
     (if (i32.ge_s (local.get $b) (i32.const 0)) (then
       (call $increment (local.get $b) (local.get 2) (local.get 3) (local.get 4) (global.get $RET))
@@ -11,7 +15,7 @@
         (else (call $say (i32.const 4) (call $decimal (i64.load offset=8 (global.get $RET))))))
       (call $drop (local.get $b))))
     (global.get $RET))
-  (export "cabi_post_guest:ops/ops#increment" (func $done))
+  (export "cabi_post_OPS#increment" (func $done))
 
   ;; Cursors are numbers below and text above.
   (func $number (param $at i32) (param $len i32) (result i64) (local $n i64)
@@ -23,7 +27,7 @@
       (local.set $len (i32.sub (local.get $len) (i32.const 1)))
       (br $again)))
     (local.get $n))
-  (func (export "guest:ops/ops#list-keys") (param i32 i32 i32 i32 i32) (result i32) (local $b i32)
+  (func (export "OPS#list-keys") (param i32 i32 i32 i32 i32) (result i32) (local $b i32)
     (local.set $b (call $bucket (local.get 0) (local.get 1)))
     (if (i32.ge_s (local.get $b) (i32.const 0)) (then
       (call $list_keys (local.get $b) (local.get 2)
@@ -36,5 +40,5 @@
           (call $say (i32.const 16) (call $decimal (i64.load offset=24 (global.get $RET))))))
       (call $drop (local.get $b))))
     (global.get $RET))
-  (export "cabi_post_guest:ops/ops#list-keys" (func $done))
+  (export "cabi_post_OPS#list-keys" (func $done))
 )

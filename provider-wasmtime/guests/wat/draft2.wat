@@ -1,14 +1,18 @@
 (module
   ;;+ imports
-  (import "wasi:keyvalue/store@VERSION" "[method]bucket.list-keys" (func $list_keys (param i32 i32 i32 i32 i32)))
-  (import "wasi:keyvalue/atomics@VERSION" "[static]cas.new" (func $cas (param i32 i32 i32 i32)))
-  (import "wasi:keyvalue/atomics@VERSION" "[method]cas.current" (func $current (param i32 i32)))
-  (import "wasi:keyvalue/atomics@VERSION" "[resource-drop]cas" (func $drop_cas (param i32)))
-  (import "wasi:keyvalue/atomics@VERSION" "swap" (func $swap (param i32 i32 i32 i32)))
+  (import "KEYVALUE/store@VERSION" "[method]bucket.set" (func $set (param i32 i32 i32 i32 i32 i32)))
+  (import "KEYVALUE/store@VERSION" "[method]bucket.list-keys" (func $list_keys (param i32 i32 i32 i32 i32)))
+  (import "KEYVALUE/atomics@VERSION" "[static]cas.new" (func $cas (param i32 i32 i32 i32)))
+  (import "KEYVALUE/atomics@VERSION" "[method]cas.current" (func $current (param i32 i32)))
+  (import "KEYVALUE/atomics@VERSION" "[resource-drop]cas" (func $drop_cas (param i32)))
+  (import "KEYVALUE/atomics@VERSION" "swap" (func $swap (param i32 i32 i32 i32)))
+  ;;+ memory
   ;;+ common
+  ;;+ drafts
+  ;;+ found
   (data (i32.const 64) "the swap did not notice")
   (data (i32.const 96) "the fresh one failed too")
-  (func (export "guest:ops/ops#increment") (param i32 i32 i32 i32 i64) (result i32)
+  (func (export "OPS#increment") (param i32 i32 i32 i32 i64) (result i32)
       (local $b i32) (local $at i32) (local $n i64)
     (local.set $b (call $bucket (local.get 0) (local.get 1)))
     (if (i32.ge_s (local.get $b) (i32.const 0)) (then
@@ -26,14 +30,14 @@
           (call $say (i32.const 4) (local.get $at))))
       (call $drop (local.get $b))))
     (global.get $RET))
-  (export "cabi_post_guest:ops/ops#increment" (func $done))
-  (func (export "guest:ops/ops#list-keys") (param i32 i32 i32 i32 i32) (result i32) (local $b i32)
+  (export "cabi_post_OPS#increment" (func $done))
+  (func (export "OPS#list-keys") (param i32 i32 i32 i32 i32) (result i32) (local $b i32)
     (local.set $b (call $bucket (local.get 0) (local.get 1)))
     (if (i32.ge_s (local.get $b) (i32.const 0)) (then
       (call $list_keys (local.get $b) (local.get 2) (local.get 3) (local.get 4) (global.get $RET))
       (call $text (i32.const 4)) (call $drop (local.get $b))))
     (global.get $RET))
-  (export "cabi_post_guest:ops/ops#list-keys" (func $done))
+  (export "cabi_post_OPS#list-keys" (func $done))
 
   (func $fail (param $at i32) (param $len i32) (result i32)
     (i32.store8 (global.get $RET) (i32.const 1))

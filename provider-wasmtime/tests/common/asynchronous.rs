@@ -23,10 +23,10 @@ pub(crate) struct AsyncGuest {
 }
 
 impl AsyncGuest {
-    pub(crate) async fn start(kv: KvCtx) -> Self {
+    pub(crate) async fn start(made: Made, kv: KvCtx) -> Self {
         let mut store = store(kv);
         let linker = linker(wasmcloud::add_to_linker::<Host>);
-        let component = guest("wasmcloud", Made::Rust);
+        let component = guest("wasmcloud", made);
         let instance = linker.instantiate_async(&mut store, &component).await.unwrap();
         let ops = Ops::new(&mut store, &instance).unwrap();
         let watcher = wasmcloud::Watcher::new(&mut store, &instance).unwrap();

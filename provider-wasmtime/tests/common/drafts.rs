@@ -1,10 +1,10 @@
-//! The guests of the two drafts, which speak one interface outwards.
+//! The guests of the drafts, which speak one interface outwards.
 
-use provider_wasmtime::{KvCtx, draft, draft2};
+use provider_wasmtime::{KvCtx, draft, draft2, spin};
 use wasmtime::Store;
 use wasmtime::component::{Instance, Linker};
 
-use super::{Answer, Host, Made, compiled, guest, linker, store};
+use super::{Answer, Host, Made, guest, linker, made, store};
 use ops::Ops;
 
 pub(crate) mod ops {
@@ -31,10 +31,9 @@ pub(crate) struct Draft {
     pub(crate) add: fn(&mut Linker<Host>) -> wasmtime::Result<()>,
 }
 
-/// Both drafts, from text and, where that can be had, from Rust.
+/// All drafts, from text and, where that can be had, from Rust.
 pub(crate) fn drafts() -> Vec<Draft> {
-    let made = [Made::Text].into_iter().chain(compiled().map(|_| Made::Rust));
-    made.flat_map(|made| [first(made), second(made)]).collect()
+    made().into_iter().flat_map(|made| [first(made), second(made), spin(made)]).collect()
 }
 
 pub(crate) fn first(made: Made) -> Draft {
@@ -43,6 +42,17 @@ pub(crate) fn first(made: Made) -> Draft {
 
 pub(crate) fn second(made: Made) -> Draft {
     Draft { name: "draft2", made, add: draft2::add_to_linker::<Host> }
+}
+
+pub(crate) fn spin(made: Made) -> Draft {
+    Draft { name: "spin", made, add: spin::add_to_linker::<Host> }
+}
+
+impl Draft {
+    /// Whether it is one of the two forms of the second draft.
+    pub(crate) fn is_second(self) -> bool {
+        self.name != "draft"
+    }
 }
 
 impl Guest {

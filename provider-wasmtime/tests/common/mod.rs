@@ -16,6 +16,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 pub(crate) mod asynchronous;
 pub(crate) mod drafts;
+pub(crate) mod labelled;
 #[path = "../../guests/wat/mod.rs"]
 mod wat;
 
@@ -45,6 +46,7 @@ pub(crate) fn engine() -> &'static Engine {
     ENGINE.get_or_init(|| {
         let mut config = Config::new();
         config.wasm_component_model_async(true);
+        config.wasm_component_model_implements(true);
         Engine::new(&config).unwrap()
     })
 }
@@ -58,8 +60,13 @@ pub(crate) enum Made {
     Text,
 }
 
+/// The ways in which guests can be made here.
+pub(crate) fn made() -> Vec<Made> {
+    [Made::Text].into_iter().chain(compiled().map(|_| Made::Rust)).collect()
+}
+
 /// Where the guests are that were compiled from Rust; `None` where the target cannot be had.
-pub(crate) fn compiled() -> Option<&'static Path> {
+fn compiled() -> Option<&'static Path> {
     static BUILT: OnceLock<Option<PathBuf>> = OnceLock::new();
     let built = BUILT.get_or_init(|| {
         let has = has_target() || (add_target() && has_target());
@@ -125,8 +132,14 @@ pub(crate) fn guest(name: &str, made: Made) -> Component {
             Component::from_file(engine(), directory.join(format!("guest_{name}.wasm"))).unwrap()
         }
         Made::Text => {
-            let bytes = if name == "draft" { wat::draft() } else { wat::draft2() };
-            Component::from_binary(engine(), &bytes.unwrap()).unwrap()
+            let assemble = match name {
+                "draft" => wat::draft,
+                "draft2" => wat::draft2,
+                "spin" => wat::spin,
+                "wasmcloud" => wat::wasmcloud,
+                name => panic!("there is no text of {name}"),
+            };
+            Component::from_binary(engine(), &assemble().unwrap()).unwrap()
         }
     });
     component.clone()

@@ -48,6 +48,7 @@
 //! | `prefix` | text | [`Prefix`](crate::layer::Prefix) |
 //! | `max_value_len`, `max_key_len` | size | [`Limits`](crate::layer::Limits); in a file under `limits` |
 //! | `max_items`, `max_page`, `max_concurrent_calls`, `max_calls_per_second` | number | the same |
+//! | `max_wait` | duration | the same |
 //!
 //! Durations are humantime text (`250ms`, `1h30m`), sizes may have a unit (`64KiB`, `10MB`). What is unknown, malformed or given
 //! twice is an error of kind [`Config`](crate::ErrorKind::Config) before anything is opened; it names the option and shows no value.

@@ -95,6 +95,9 @@ pub struct LimitsConfig {
     pub max_page: Option<u64>,
     /// The most calls at a time.
     pub max_concurrent_calls: Option<u64>,
+    /// The longest that a call waits for its turn.
+    #[serde(with = "duration::option")]
+    pub max_wait: Option<Duration>,
     /// The most calls a second.
     pub max_calls_per_second: Option<u32>,
 }
@@ -236,6 +239,7 @@ impl LimitsConfig {
             max_items: options.take_u64("max_items")?,
             max_page: options.take_u64("max_page")?,
             max_concurrent_calls: options.take_u64("max_concurrent_calls")?,
+            max_wait: options.take_duration("max_wait")?,
             max_calls_per_second: per_second
                 .map_err(|_| Options::malformed("max_calls_per_second", "too large a number"))?,
         };
@@ -262,6 +266,9 @@ impl LimitsConfig {
         }
         if let Some(calls) = least("max_concurrent_calls", self.max_concurrent_calls)? {
             limits = limits.max_concurrent_calls(calls);
+        }
+        if let Some(wait) = self.max_wait {
+            limits = limits.max_wait(wait);
         }
         least("max_calls_per_second", self.max_calls_per_second.map(u64::from))?;
         if let Some(calls) = self.max_calls_per_second {

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use crate::call::{Call, Operation};
@@ -33,6 +34,7 @@ pub struct Limits {
     max_items: Option<usize>,
     max_page: Option<usize>,
     concurrent: Option<Arc<Semaphore>>,
+    max_wait: Option<Duration>,
     rate: Option<Arc<Rate>>,
 }
 
@@ -73,6 +75,13 @@ impl Limits {
         self
     }
 
+    /// The longest that a call waits for its turn; zero is not at all. One that is still waiting then is `RateLimited`, but for
+    /// [`close`](crate::Store::close).
+    pub fn max_wait(mut self, wait: Duration) -> Self {
+        self.max_wait = Some(wait);
+        self
+    }
+
     /// The most calls a second, at least 1, of which a whole second's worth may come at once; others are `RateLimited`. A batch is
     /// one call; [`close`](crate::Store::close) is not counted.
     pub fn max_calls_per_second(mut self, calls: u32) -> Self {
@@ -99,6 +108,29 @@ impl Limits {
             _ => Ok(()),
         }
     }
+
+    /// The right to make a call, where there is a limit.
+    async fn turn(&self, operation: Operation) -> Result<Option<SemaphorePermit<'_>>> {
+        let Some(calls) = &self.concurrent else { return Ok(None) };
+        // None is left over while others wait.
+        if let Ok(permit) = calls.try_acquire() {
+            return Ok(Some(permit));
+        }
+        let permit = match self.max_wait {
+            Some(wait) if operation != Operation::Close => {
+                let waited = tokio::time::timeout(wait, calls.acquire()).await;
+                waited.map_err(|_| {
+                    Error::new(
+                        ErrorKind::RateLimited,
+                        "too many requests at a time for this store's limit",
+                    )
+                })?
+            }
+            _ => calls.acquire().await,
+        };
+        // A semaphore that nobody closes always gives a permit in the end.
+        Ok(permit.ok())
+    }
 }
 
 impl Around for Limits {
@@ -111,10 +143,9 @@ impl Around for Limits {
         if let Err(error) = self.check(&call) {
             return T::refused(call.items, error);
         }
-        // A semaphore that nobody closes always gives a permit in the end.
-        let _permit = match &self.concurrent {
-            Some(calls) => calls.acquire().await.ok(),
-            None => None,
+        let _permit = match self.turn(call.operation).await {
+            Ok(permit) => permit,
+            Err(error) => return T::refused(call.items, error),
         };
         run.run(Items::All).await
     }

@@ -24,6 +24,7 @@ first_pause = "10ms"
 [limits]
 max_value_len = "64KiB"
 max_items = 100
+max_wait = "1s"
 
 [databases.sessions]
 default_ttl = "30m"
@@ -41,6 +42,7 @@ fn toml_and_json_say_the_same() {
     assert_eq!(config.retry, Some(retry));
     let mut limits = LimitsConfig::default();
     (limits.max_value_len, limits.max_items) = (Some(65536), Some(100));
+    limits.max_wait = Some(Duration::from_secs(1));
     assert_eq!(config.limits, Some(limits));
     assert_eq!(config.databases["sessions"].when_full, Some(WhenFull::Evict));
     let value: toml::Table = TOML.parse().unwrap();

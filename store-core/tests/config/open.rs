@@ -77,6 +77,7 @@ async fn what_is_wrong_is_told_by_name_before_anything_is_opened() {
         ("local://?trace=maybe", "option `trace`: expected on or off"),
         ("local://?trace=off&trace_keys=on", "`trace_keys` is on, but `trace` is off"),
         ("local://?max_value_len=big", "option `max_value_len`: expected a size"),
+        ("local://?max_wait=0s", "option `max_wait`: expected a duration"),
         ("local://?max_page=0", "`max_page` must be 1 or more"),
         ("local://?prefix=", "`prefix`: a key prefix must not be empty"),
         ("local:///app?database=app", "`database` is given twice"),

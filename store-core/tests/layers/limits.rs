@@ -93,6 +93,43 @@ async fn calls_wait_for_their_turn_and_a_dropped_one_gives_it_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_waits_for_its_turn_as_long_as_it_may() {
+    for wait in [0, 2] {
+        let wait = Duration::from_secs(wait);
+        let (recorder, store) = with(Limits::new().max_concurrent_calls(1).max_wait(wait));
+        recorder.fail(Operation::Read, "hangs", 1, ErrorKind::Timeout, Never);
+        let ns = ns();
+        let hanging = store.read(&ns, key("hangs"), ReadOptions::default());
+        let refused = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let began = tokio::time::Instant::now();
+            let error = store.read(&ns, key("k"), ReadOptions::default()).await.unwrap_err();
+            assert_eq!(began.elapsed().as_secs(), wait.as_secs());
+            assert_eq!(error.kind(), ErrorKind::RateLimited);
+            assert!(error.to_string().contains("too many requests"), "{error}");
+            assert_eq!(error.outcome(), Outcome::NotApplied);
+            let removes = vec![Remove::new(key("a")), Remove::new(key("b"))];
+            let refused = store.delete_many(&ns, removes).await;
+            assert_eq!(refused.iter().filter(|done| done.is_err()).count(), 2, "each of a batch");
+        };
+        let (hung, ()) =
+            tokio::join!(tokio::time::timeout(Duration::from_secs(9), hanging), refused);
+        assert!(hung.is_err());
+        assert_eq!(recorder.calls(), [(Operation::Read, 1)], "nothing of that left the layer");
+        store.read(&ns, key("k"), ReadOptions::default()).await.unwrap();
+        let hanging = store.read(&ns, key("hangs"), ReadOptions::default());
+        let closing = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            store.close().await
+        };
+        recorder.fail(Operation::Read, "hangs", 1, ErrorKind::Timeout, Never);
+        let (_, closed) =
+            tokio::join!(tokio::time::timeout(Duration::from_secs(9), hanging), closing);
+        closed.expect("it waits as long as it takes");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn more_calls_a_second_are_refused_until_time_has_passed() {
     let (recorder, store) = with(Limits::new().max_calls_per_second(10));
     let pings = join_all((0..15).map(|_| store.ping())).await;

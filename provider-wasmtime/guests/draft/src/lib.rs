@@ -19,7 +19,7 @@ mod numbers;
 mod ops;
 
 use exports::wasi::keyvalue::watcher;
-use numbers::{add, page};
+use numbers::{add, found, page};
 use ops::text;
 use wasi::keyvalue::store::{self, Bucket};
 

@@ -21,7 +21,7 @@ mod numbers;
 mod ops;
 
 use exports::wasi::keyvalue::watcher;
-use numbers::{add, page};
+use numbers::{add, found, page};
 use ops::text;
 use wasi::keyvalue::store::{self, Bucket};
 use wasmcloud::bus::lattice::{CallTargetInterface, set_link_name};

@@ -1,0 +1,20 @@
+  ;; Spin answers each key with what may be there; the operations answer what is there with its key. Both are as long.
+  (func $found (local $at i32) (local $n i32) (local $there i32)
+    (if (i32.load8_u (global.get $RET)) (then return))
+    (local.set $at (i32.load offset=4 (global.get $RET)))
+    (local.set $n (i32.load offset=8 (global.get $RET)))
+    (block $end (loop $again
+      (br_if $end (i32.eqz (local.get $n)))
+      (local.set $there (i32.load8_u offset=8 (local.get $at)))
+      (i64.store offset=4 (local.get $at) (i64.load (local.get $at)))
+      (i32.store8 (local.get $at) (local.get $there))
+      (local.set $at (i32.add (local.get $at) (i32.const 20)))
+      (local.set $n (i32.sub (local.get $n) (i32.const 1)))
+      (br $again))))
+  (func (export "guest:ops/spin-ops#get-many") (param i32 i32 i32 i32) (result i32) (local $b i32)
+    (local.set $b (call $bucket (local.get 0) (local.get 1)))
+    (if (i32.ge_s (local.get $b) (i32.const 0)) (then
+      (call $get_many (local.get $b) (local.get 2) (local.get 3) (global.get $RET))
+      (call $text (i32.const 4)) (call $drop (local.get $b))))
+    (global.get $RET))
+  (export "cabi_post_guest:ops/spin-ops#get-many" (func $done))
