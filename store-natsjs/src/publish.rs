@@ -190,6 +190,10 @@ impl Table {
             let js = &self.shared.js;
             let sent = js.store(&to, headers(), draft.payload.clone(), self.deadline);
             let fault = match sent.await {
+                // The connection sent it twice; or another process has our ids, as the copy of a running machine would.
+                Ok(stamp) if stamp.duplicate && !unknown => {
+                    return self.resolve_unknown(subject, draft, id).await;
+                }
                 Ok(stamp) => {
                     self.acknowledged(subject, draft, stamp.sequence);
                     return Ok(stamp.sequence);
@@ -235,7 +239,7 @@ impl Table {
     ) -> Result<u64, Refusal> {
         let now = self.newest(subject, Via::Leader).await.map_err(Refusal::Fail)?;
         match now {
-            Some(now) if now.write_id.as_deref() == Some(id) => {
+            Some(now) if now.write_id.as_deref() == Some(id) && now.payload == draft.payload => {
                 self.acknowledged(subject, draft, now.sequence);
                 Ok(now.sequence)
             }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::BuildHasher as _;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -71,8 +71,9 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(js: Js, rules: Rules, owned: bool) -> Self {
-        let random = foldhash::fast::RandomState::default();
-        let id = format!("{:x}-", random.hash_one(Instant::now()));
+        // Each state has its own seed from the system.
+        let part = || RandomState::new().hash_one(0u8);
+        let id = format!("{:x}{:x}-", part(), part());
         Self {
             js,
             rules,

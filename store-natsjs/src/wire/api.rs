@@ -33,6 +33,8 @@ impl From<ApiError> for Fault {
 struct Ack {
     #[serde(default)]
     seq: u64,
+    #[serde(default)]
+    duplicate: bool,
     error: Option<ApiError>,
 }
 
@@ -40,6 +42,8 @@ struct Ack {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stamp {
     pub(crate) sequence: u64,
+    /// It was stored before, under the same id.
+    pub(crate) duplicate: bool,
 }
 
 /// JetStream over a connection.
@@ -275,6 +279,6 @@ pub(crate) fn read_ack(message: &Message) -> Result<Stamp, Fault> {
         .map_err(|_| Fault::Garbage("an acknowledgement cannot be read".into()))?;
     match ack.error {
         Some(error) => Err(error.into()),
-        None => Ok(Stamp { sequence: ack.seq }),
+        None => Ok(Stamp { sequence: ack.seq, duplicate: ack.duplicate }),
     }
 }
