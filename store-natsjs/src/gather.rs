@@ -216,6 +216,7 @@ async fn collect(
     most: usize,
 ) -> Result<Option<(Vec<Stored>, u64)>, Fault> {
     let mut feed = Feed::open(js, topic, Begin::Latest, timeouts).await?;
+    feed.be_thorough();
     let mut messages = Vec::<Stored>::new();
     let last = loop {
         match feed.next().await? {

@@ -12,7 +12,7 @@ use store_core::{
     Condition, ErrorKind, Expiry, Key, Metadata, Name, Namespace, Put, Store, StoreAdmin as _,
     Table,
 };
-use store_natsjs::{Nats, async_nats};
+use store_natsjs::{Layout, Nats, async_nats};
 use tests::servers::nats::{Server, Setup, Version};
 
 async fn connect(server: &Server) -> Nats {
@@ -235,6 +235,35 @@ async fn a_kept_name_whose_record_got_more_time_stays() {
     .await;
     assert!(keys.contains(&"k02000a".to_owned()) && !keys.contains(&"k02000b".to_owned()));
     assert_eq!(keys.len(), MANY + 1);
+}
+
+async fn connect_as(server: &Server, layout: Layout) -> (Nats, async_nats::Client) {
+    let client = async_nats::connect(server.url()).await.unwrap();
+    (Nats::builder().client(client.clone()).layout(layout).connect().await.unwrap(), client)
+}
+
+/// A record that is written again while names are gathered has moved to the end of the stream.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listing_misses_nothing_that_is_written_again_meanwhile() {
+    for layout in [Layout::Native, Layout::GoMicro] {
+        let server = Server::start();
+        let (other, _) = connect_as(&server, layout).await;
+        let theirs = table(&other, "t");
+        fill(&theirs, MANY).await;
+        let writing = tokio::spawn(async move {
+            for turn in 0.. {
+                theirs.write_many((0..MANY).map(|i| (key(MANY - 1 - i), turn.to_string()))).await;
+            }
+        });
+        for _ in 0..3 {
+            // A store that keeps no names yet.
+            let (store, _) = connect_as(&server, layout).await;
+            let table = table(&store, "t");
+            assert_eq!(table.list().await.unwrap().len(), MANY);
+            assert_eq!(table.scan().page_size(10_000).await.unwrap().len(), MANY);
+        }
+        writing.abort();
+    }
 }
 
 async fn load(store: &Nats, count: usize) -> store_natsjs::Imported {
