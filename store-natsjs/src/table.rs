@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
 use store_core::{Consistency, Error, ErrorKind, Key, Record, Result, Revision, Timestamp};
 
 use crate::layout::{Layout, Opened};
 use crate::settings::Known;
 use crate::shared::{Bucket, Shared};
 use crate::together;
+use crate::wire::api::Which;
 use crate::wire::fault::{Fault, STREAM_NOT_FOUND};
 use crate::wire::mux::Deadline;
 use crate::wire::stored::Stored;
@@ -168,8 +168,8 @@ impl Table {
     }
 
     async fn leader_at(&self, sequence: u64) -> Result<Option<Stored>, Fault> {
-        let body = json!({ "seq": sequence });
-        self.shared.js.leader(&self.bucket.stream, &body, self.deadline).await
+        let which = Which::Seq(sequence);
+        self.shared.js.leader(&self.bucket.stream, which, self.deadline).await
     }
 
     /// The newest message of a subject.
@@ -179,8 +179,8 @@ impl Table {
         loop {
             let found = match from {
                 Via::Leader => {
-                    let body = json!({ "last_by_subj": subject });
-                    self.shared.js.leader(&self.bucket.stream, &body, self.deadline).await
+                    let which = Which::LastBySubj(subject);
+                    self.shared.js.leader(&self.bucket.stream, which, self.deadline).await
                 }
                 _ => together::read(self, subject).await,
             };
