@@ -91,12 +91,6 @@ impl Stored {
         }
     }
 
-    /// Stands for a record whose name alone is known.
-    pub(crate) fn unread() -> Self {
-        let (fields, none) = (Fields::default(), Bytes::new());
-        Self::new("", 0, Timestamp::MAX, &fields, none)
-    }
-
     /// What a publish of these headers and this body becomes.
     pub(crate) fn published(
         subject: &str,
