@@ -56,6 +56,7 @@ impl Table {
         }
         if self.known.direct
             && self.shared.server()?.has_multi()
+            && !self.bucket.names.is_large(filter)
             && let Some(messages) = self.by_request(filter, want != Want::Names, via).await?
         {
             return Ok(all(messages));
@@ -107,6 +108,9 @@ impl Table {
                     continue;
                 }
             };
+            if batch.too_many {
+                self.bucket.names.note_large(filter);
+            }
             if batch.too_many || (batch.pending > 0 && !bodies) {
                 return Ok(None);
             }
