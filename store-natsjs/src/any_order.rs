@@ -3,24 +3,26 @@
 use serde_json::json;
 use store_core::{Error, ListOptions, U64Page};
 
-use crate::list::{BATCH, Entry, passes};
+use crate::gather::{Want, newest};
+use crate::list::{BATCH, Entry, Line, passes};
 use crate::table::{Fail, Table, Via};
 use crate::wire::feed::{self, Begin, Feed, Heard};
-use crate::wire::stored::Stored;
 
 /// The first names of a numbered page, which come by a read. A consumer brings more of them faster, as values stay behind.
 const FIRST_NAMES: usize = 256;
 
 impl Table {
-    /// Records from a sequence on: items, faults, and where to go on.
+    /// Names or records from a sequence on: items, faults, and where to go on.
     pub(crate) async fn by_sequence(
         &self,
         o: &ListOptions,
+        bodies: bool,
         from: u64,
         mut skip: usize,
         limit: usize,
-    ) -> Result<(Vec<(String, Stored)>, Vec<Error>, Option<u64>), Fail> {
+    ) -> Result<(Vec<(String, Entry)>, Vec<Error>, Option<u64>), Fail> {
         let filter = self.filter(&o.prefix);
+        let open = bodies || self.layout().names_need_bodies();
         let via = Via::of(o.consistency);
         if self.known.replicas > 1 && via == Via::Copy {
             self.settle().await?;
@@ -45,31 +47,24 @@ impl Table {
                     }
                 }
             } else {
-                let mut all = self.gather(&filter, true, via, limit).await?;
-                all.messages.retain(|stored| stored.sequence >= from);
-                all.messages.sort_unstable_by_key(|stored| stored.sequence);
-                if all.bodies {
-                    (all.messages, false)
-                } else {
-                    let live = all.messages.iter().filter(|stored| self.is_live(stored));
-                    let subjects: Vec<String> =
-                        live.map(|stored| stored.subject.to_string()).collect();
-                    let mut full = Vec::with_capacity(subjects.len());
-                    for stored in self.newest_many(&subjects, Via::Copy).await {
-                        full.extend(stored?);
-                    }
-                    (full, false)
-                }
+                let asked = |key: &str| passes(o, key);
+                let all = self.gather(&filter, Want::All, via, &asked, &|stored, _| stored).await?;
+                let mut all = newest(all.items);
+                all.retain(|stored| stored.sequence >= from);
+                all.sort_unstable_by_key(|stored| stored.sequence);
+                (all, false)
             };
             let count = messages.len();
             for (i, stored) in messages.into_iter().enumerate() {
                 from = stored.sequence + 1;
-                match self.entry(stored) {
-                    Some((key, _)) if !passes(o, &key) => {}
-                    Some(_) if skip > 0 => skip -= 1,
-                    Some((key, Entry::Stored(stored))) => items.push((key, stored)),
-                    Some((_, Entry::Fault(error))) => faults.push(error),
-                    None => {}
+                if let Some(Line { key, entry: Some(entry), .. }) = self.line(&stored, open)
+                    && passes(o, &key)
+                {
+                    match entry {
+                        _ if skip > 0 => skip -= 1,
+                        Entry::Fault(error) => faults.push(error),
+                        entry => items.push((key, entry)),
+                    }
                 }
                 if items.len() + faults.len() >= limit && (i + 1 < count || more) {
                     return Ok((items, faults, Some(from)));
@@ -91,14 +86,15 @@ impl Table {
             && !self.layout().names_need_bodies()
             && limit > FIRST_NAMES;
         let first = if by_name { FIRST_NAMES } else { limit };
-        let (items, _, mut next) = self.by_sequence(&o, cursor, 0, first).await?;
+        let (items, _, mut next) = self.by_sequence(&o, false, cursor, 0, first).await?;
         let mut names: Vec<String> = items.into_iter().map(|(key, _)| key).collect();
         if by_name && let Some(from) = next {
             next = self.names_from(from, limit, &mut names).await;
             if let Some(from) = next
                 && names.len() < limit
             {
-                let (items, _, last) = self.by_sequence(&o, from, 0, limit - names.len()).await?;
+                let (items, _, last) =
+                    self.by_sequence(&o, false, from, 0, limit - names.len()).await?;
                 names.extend(items.into_iter().map(|(key, _)| key));
                 next = last;
             }
@@ -125,7 +121,7 @@ impl Table {
             let heard = tokio::time::timeout_at(self.deadline.at, feed.next()).await;
             let Ok(Ok(Heard::Message(stored))) = heard else { break };
             next = stored.sequence + 1;
-            if let Some((key, Entry::Stored(_))) = self.entry(stored) {
+            if let Some(Line { key, entry: Some(Entry::Name(_)), .. }) = self.line(&stored, false) {
                 names.push(key);
             }
             if feed.pending() == 0 {

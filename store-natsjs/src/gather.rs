@@ -3,6 +3,7 @@
 use futures_util::stream::{self, StreamExt as _};
 use serde_json::{Value as Json, json};
 
+use crate::layout::Layout;
 use crate::many::WINDOW;
 use crate::table::{Fail, Table, Via};
 use crate::wire::api::Js;
@@ -15,9 +16,20 @@ const STRAY_BYTES: usize = 256 * 1024;
 /// A page at least so large has bodies with its names, where the whole table is hardly larger.
 const LARGE: usize = 8192;
 
-/// The newest messages of some subjects.
-pub(crate) struct Gathered {
-    pub(crate) messages: Vec<Stored>,
+/// What of the messages is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Want {
+    /// Names.
+    Names,
+    /// Bodies, if they come by one request, or if a page of so many may be most of what there is.
+    Page(usize),
+    /// All bodies.
+    All,
+}
+
+/// The newest messages of some subjects, or what was made of them as they came.
+pub(crate) struct Gathered<T> {
+    pub(crate) items: Vec<T>,
     /// Whether they have their bodies.
     pub(crate) bodies: bool,
     /// The stream's sequence that they show, where it is known.
@@ -25,39 +37,49 @@ pub(crate) struct Gathered {
 }
 
 impl Table {
-    /// The newest message of every subject that a filter passes.
-    pub(crate) async fn gather(
+    /// The newest message of every subject that a filter passes; where each has a price, only of keys that are asked for. What was
+    /// written again meanwhile may come twice. `take` is told whether a message has its body.
+    pub(crate) async fn gather<T: Send>(
         &self,
         filter: &str,
-        bodies: bool,
+        want: Want,
         via: Via,
-        limit: usize,
-    ) -> Result<Gathered, Fail> {
-        let bodies = bodies || self.layout().names_need_bodies();
+        asked: &(dyn Fn(&str) -> bool + Sync),
+        take: &(dyn Fn(Stored, bool) -> T + Sync),
+    ) -> Result<Gathered<T>, Fail> {
+        let all = |messages: Vec<Stored>| {
+            let items = messages.into_iter().map(|stored| take(stored, true)).collect();
+            Gathered { items, bodies: true, as_of: None }
+        };
         if self.known.replicas > 1 && via == Via::Leader {
-            let messages = self.by_leader(filter).await?;
-            return Ok(Gathered { messages, bodies: true, as_of: None });
+            return Ok(all(self.by_leader(filter, asked).await?));
         }
         if self.known.direct
             && self.shared.server()?.has_multi()
-            && let Some(messages) = self.by_request(filter, bodies, via).await?
+            && !self.bucket.names.is_large(filter)
+            && let Some(messages) = self.by_request(filter, want != Want::Names, via).await?
         {
-            return Ok(Gathered { messages, bodies: true, as_of: None });
+            return Ok(all(messages));
         }
         if self.known.replicas > 1 && via == Via::Copy {
             self.settle().await?;
         }
-        // Bodies of a large table are read page by page, unless the names are in them, or most of them are wanted.
-        let needs = self.layout().names_need_bodies();
-        let most = if needs { usize::MAX } else { limit.saturating_mul(2) };
-        if (needs || (bodies && limit >= LARGE))
-            && let Some((messages, last)) = self.by_feed(filter, false, most).await?
+        // Bodies of a large table are read page by page, unless most of them are wanted.
+        let most = match want {
+            Want::All => Some(usize::MAX),
+            Want::Page(limit) if limit >= LARGE => Some(limit.saturating_mul(2)),
+            _ => None,
+        };
+        if let Some(most) = most
+            && let Some((items, last)) =
+                self.by_feed(filter, false, most, &|stored| take(stored, true)).await?
         {
-            return Ok(Gathered { messages, bodies: true, as_of: Some(last) });
+            return Ok(Gathered { items, bodies: true, as_of: Some(last) });
         }
-        let names = self.by_feed(filter, true, usize::MAX).await?;
-        let (messages, last) = names.unwrap_or_default();
-        Ok(Gathered { messages, bodies: false, as_of: Some(last) })
+        let names = |stored| take(stored, false);
+        let (items, last) =
+            self.by_feed(filter, true, usize::MAX, &names).await?.unwrap_or_default();
+        Ok(Gathered { items, bodies: false, as_of: Some(last) })
     }
 
     /// By one request, or few; `None` when there is too much.
@@ -86,6 +108,9 @@ impl Table {
                     continue;
                 }
             };
+            if batch.too_many {
+                self.bucket.names.note_large(filter);
+            }
             if batch.too_many || (batch.pending > 0 && !bodies) {
                 return Ok(None);
             }
@@ -114,16 +139,20 @@ impl Table {
 
     /// The newest messages of all subjects that a filter passes, with bodies only where names need them.
     pub(crate) async fn everything(&self, filter: &str) -> Result<Vec<Stored>, Fail> {
-        Ok(self.gather(filter, false, Via::Copy, 0).await?.messages)
+        let needs = self.layout().names_need_bodies();
+        let want = if needs { Want::All } else { Want::Names };
+        let all = self.gather(filter, want, Via::Copy, &|_| true, &|stored, _| stored).await?;
+        Ok(newest(all.items))
     }
 
     /// What a filter passes and the sequence that it shows; `None` when it is more than so many.
-    async fn by_feed(
+    async fn by_feed<T: Send>(
         &self,
         filter: &str,
         headers_only: bool,
         most: usize,
-    ) -> Result<Option<(Vec<Stored>, u64)>, Fail> {
+        take: &(dyn Fn(Stored) -> T + Sync),
+    ) -> Result<Option<(Vec<T>, u64)>, Fail> {
         let topic = feed::Topic {
             stream: self.bucket.stream.clone(),
             filters: vec![filter.to_owned()],
@@ -133,8 +162,8 @@ impl Table {
         let mut round = 0;
         loop {
             let (js, timeouts) = (self.shared.js.clone(), self.shared.rules.timeouts);
-            match collect(js, topic.clone(), timeouts, most).await {
-                Ok(messages) => return Ok(messages),
+            match collect(js, topic.clone(), timeouts, most, take).await {
+                Ok(items) => return Ok(items),
                 Err(fault) if fault.is_api(STREAM_NOT_FOUND) => {
                     self.bucket.learn(None);
                     return Err(Fail::Gone);
@@ -145,8 +174,20 @@ impl Table {
     }
 
     /// As the leader has it: names by one request, each record by another.
-    async fn by_leader(&self, filter: &str) -> Result<Vec<Stored>, Fail> {
-        let subjects = self.subjects(filter).await?;
+    async fn by_leader(
+        &self,
+        filter: &str,
+        asked: &(dyn Fn(&str) -> bool + Sync),
+    ) -> Result<Vec<Stored>, Fail> {
+        let mut subjects = self.subjects(filter).await?;
+        subjects.retain(|subject| {
+            let tokens = self.bucket.tokens(subject);
+            match self.layout().key_of(&self.name, tokens) {
+                Some(key) => asked(&key),
+                // Not as this layout writes.
+                None => self.layout() == Layout::Native,
+            }
+        });
         let reads = stream::iter(subjects)
             .map(|subject| async move { self.newest(&subject, Via::Leader).await })
             .buffer_unordered(WINDOW);
@@ -209,26 +250,31 @@ impl Table {
 
 /// The newest message of each subject, by an ordered consumer, and the sequence that they show; `None` when there are more than so
 /// many.
-async fn collect(
+async fn collect<T: Send>(
     js: Js,
     topic: feed::Topic,
     timeouts: feed::Timeouts,
     most: usize,
-) -> Result<Option<(Vec<Stored>, u64)>, Fault> {
+    take: &(dyn Fn(Stored) -> T + Sync),
+) -> Result<Option<(Vec<T>, u64)>, Fault> {
     let mut feed = Feed::open(js, topic, Begin::Latest, timeouts).await?;
-    let mut messages = Vec::<Stored>::new();
-    let last = loop {
+    feed.be_thorough();
+    let mut items = Vec::new();
+    loop {
         match feed.next().await? {
-            Heard::Message(_) if messages.len() == most => return Ok(None),
-            Heard::Message(stored) => messages.push(stored),
-            Heard::CaughtUp(last) => break last,
-            Heard::Lost => messages.clear(),
+            Heard::Message(_) if items.len() == most => return Ok(None),
+            Heard::Message(stored) => items.push(take(stored)),
+            Heard::CaughtUp(last) => return Ok(Some((items, last))),
+            Heard::Lost => items.clear(),
         }
-    };
-    // What changes meanwhile comes again, and after a break the feed goes on by sequence: the newest of a subject counts.
+    }
+}
+
+/// The newest message of each subject.
+pub(crate) fn newest(mut messages: Vec<Stored>) -> Vec<Stored> {
     messages.sort_unstable_by(|a, b| {
         a.subject.cmp(&b.subject).then_with(|| b.sequence.cmp(&a.sequence))
     });
     messages.dedup_by(|later, first| later.subject == first.subject);
-    Ok(Some((messages, last)))
+    messages
 }

@@ -1,5 +1,6 @@
 //! Layouts: how records are written in a bucket.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -66,15 +67,24 @@ impl Layout {
 
     /// The tokens of a record below the bucket's prefix.
     pub(crate) fn tokens(self, table: &str, key: Key<'_>) -> Result<String> {
-        let key = key.as_str();
+        let tokens = self.place(table, key.as_str());
         match self {
-            Self::Native => Ok(keys::encode(table, key)),
-            Self::GoMicro => sound(full(table, key)),
-            Self::GoMicroBase32 => Ok(base32::encode(full(table, key).as_bytes())),
+            Self::Native | Self::GoMicroBase32 => Ok(tokens),
+            Self::GoMicro => sound(tokens),
             Self::Plain => {
                 self.check_table(table)?;
-                sound(key.to_owned())
+                sound(tokens)
             }
+        }
+    }
+
+    /// As [`tokens`](Self::tokens) of a key that was listed, whoever wrote it.
+    pub(crate) fn place(self, table: &str, key: &str) -> String {
+        match self {
+            Self::Native => keys::encode(table, key),
+            Self::GoMicro => full(table, key),
+            Self::GoMicroBase32 => base32::encode(full(table, key).as_bytes()),
+            Self::Plain => key.to_owned(),
         }
     }
 
@@ -102,22 +112,23 @@ impl Layout {
         }
     }
 
-    /// Whether the key of a record can be told without its body.
+    /// Whether only the body of a record tells for sure whose it is.
     pub(crate) fn names_need_bodies(self) -> bool {
         self.is_go_micro()
     }
 
     /// The key that these tokens may stand for in a table, as far as can be told without a body.
-    pub(crate) fn key_of(self, table: &str, tokens: &str) -> Option<String> {
+    pub(crate) fn key_of<'a>(self, table: &str, tokens: &'a str) -> Option<Cow<'a, str>> {
         match self {
-            Self::Native => keys::ordinary(table, tokens)
-                .map(str::to_owned)
-                .or_else(|| keys::decode(tokens).filter(|(t, _)| t == table).map(|(_, key)| key)),
-            Self::Plain => Some(tokens.to_owned()),
-            Self::GoMicro => part(table, tokens).map(str::to_owned),
+            Self::Native => keys::ordinary(table, tokens).map(Cow::Borrowed).or_else(|| {
+                let (_, key) = keys::decode(tokens).filter(|(t, _)| t == table)?;
+                Some(key.into())
+            }),
+            Self::Plain => Some(tokens.into()),
+            Self::GoMicro => part(table, tokens).map(Cow::Borrowed),
             Self::GoMicroBase32 => {
                 let full = String::from_utf8(base32::decode(tokens)?).ok()?;
-                part(table, &full).map(str::to_owned)
+                part(table, &full).map(|key| key.to_owned().into())
             }
         }
     }

@@ -1,13 +1,16 @@
 //! Listings: the server filters a table and its dotted prefixes; the rest is filtered here.
 //!
 //! A small table comes by one request, with values. A larger one in byte order comes as names by an ordered consumer, which are
-//! kept for the next page, and the values of one page by batch reads.
+//! kept for the next page, and the values of one page by batch reads. Where only the value tells whose record it is, that
+//! read is the proof of the name.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
-use store_core::{Cursor, Error, Key, ListOptions, Namespace, Order, Page, Record, Result};
+use store_core::{Cursor, Error, ListOptions, Namespace, Order, Page, Record, Result, Timestamp};
 
+use crate::gather::Want;
 use crate::layout::{Layout, Opened};
 use crate::names::{self, Part, Topic, Wanted};
 use crate::reaper::Reaper;
@@ -52,10 +55,29 @@ impl After {
     }
 }
 
-/// One line of a listing.
+/// What a listing says of a key.
 pub(crate) enum Entry {
-    Stored(Stored),
+    /// It is there, until then.
+    Name(Option<Timestamp>),
+    Record(Record),
     Fault(Error),
+}
+
+/// What a message makes of its key. Small, as listings are long: messages are not kept.
+pub(crate) struct Line {
+    pub(crate) key: String,
+    /// Whether the key is not one of the table, but the tokens of one that this layout does not write.
+    odd: bool,
+    sequence: u64,
+    /// `None` when there is no record now.
+    pub(crate) entry: Option<Entry>,
+}
+
+fn push(page: &mut Page<(String, Entry)>, key: String, entry: Entry) {
+    match entry {
+        Entry::Fault(error) => page.faults.push(error),
+        entry => page.items.push((key, entry)),
+    }
 }
 
 impl Table {
@@ -75,13 +97,10 @@ impl Table {
         let page = self.page(ns, o, true).await?;
         let mut records = Page::new(Vec::with_capacity(page.items.len()), page.next);
         records.faults = page.faults;
-        for (_, stored) in page.items {
-            match self.open(&stored) {
-                Opened::Record(record) => records.items.push(record),
-                Opened::Foreign => {}
-                Opened::Corrupt(error) => records.faults.push(error),
-            }
-        }
+        records.items.extend(page.items.into_iter().filter_map(|(_, entry)| match entry {
+            Entry::Record(record) => Some(record),
+            Entry::Name(_) | Entry::Fault(_) => None,
+        }));
         Ok(records)
     }
 
@@ -90,7 +109,7 @@ impl Table {
         ns: &Namespace,
         o: &ListOptions,
         bodies: bool,
-    ) -> Result<Page<(String, Stored)>, Fail> {
+    ) -> Result<Page<(String, Entry)>, Fail> {
         if o.order != Order::Any {
             let after = After::open(o.cursor.as_ref(), ns)?;
             if o.limit == 0 {
@@ -111,7 +130,7 @@ impl Table {
             return Ok(Page::default());
         }
         let skip = if o.cursor.is_some() { 0 } else { o.offset };
-        let (items, faults, next) = self.by_sequence(o, from, skip, o.limit).await?;
+        let (items, faults, next) = self.by_sequence(o, bodies, from, skip, o.limit).await?;
         let next = next.map(|at| Cursor::new(ns, BY_SEQUENCE, &at.to_be_bytes()));
         let mut page = Page::new(items, next);
         page.faults = faults;
@@ -124,7 +143,7 @@ impl Table {
         o: &ListOptions,
         after: After,
         bodies: bool,
-    ) -> Result<Page<(String, Stored)>, Fail> {
+    ) -> Result<Page<(String, Entry)>, Fail> {
         let topic = Topic {
             table: Arc::clone(&self.name),
             filter: self.filter(&o.prefix),
@@ -133,52 +152,56 @@ impl Table {
         let passes = |key: &str| passes(o, key);
         let (key, prefix) = (after.key.as_deref(), &*o.prefix);
         let wanted = Wanted { after: key, prefix, passes: &passes, limit: o.limit };
+        let via = Via::of(o.consistency);
         // The strong way asks the leader for everything, and an offset counts records, not names.
-        let keeps = !self.layout().names_need_bodies()
-            && Via::of(o.consistency) != Via::Leader
-            && (o.offset == 0 || o.cursor.is_some());
+        let keeps = via != Via::Leader && (o.offset == 0 || o.cursor.is_some());
         if keeps && let Some(part) = self.kept(&topic, &after, &wanted).await? {
             return self.page_of(ns, part, bodies).await;
         }
-        let via = Via::of(o.consistency);
-        let gathered = self.gather(&topic.filter, bodies, via, o.limit).await?;
-        let mut entries: Vec<(String, Entry)> = Vec::with_capacity(gathered.messages.len());
-        for stored in gathered.messages {
-            entries.extend(self.entry(stored));
-        }
-        entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        let faultless = entries.iter().all(|(_, entry)| matches!(entry, Entry::Stored(_)));
+        let by_value = self.layout().names_need_bodies();
+        // Of what the server's filter passes, the rest of a prefix and a suffix leave only some.
+        let narrow = !(prefix.is_empty() || prefix.ends_with('.')) || !o.suffix.is_empty();
+        let want = match bodies || by_value {
+            false => Want::Names,
+            true if by_value && !keeps => Want::All,
+            true => Want::Page(if narrow { 0 } else { o.limit }),
+        };
+        let asked = |key: &str| passes(key) && after.key.as_deref().is_none_or(|at| key > at);
+        let line = |stored, body| self.line(&stored, body && (bodies || by_value));
+        let gathered = self.gather(&topic.filter, want, via, &asked, &line).await?;
+        let mut lines: Vec<Line> = gathered.items.into_iter().flatten().collect();
+        // What changes meanwhile comes again, and after a break the feed goes on by sequence: the newest of a key counts.
+        lines
+            .sort_unstable_by(|a, b| (&a.key, a.odd, b.sequence).cmp(&(&b.key, b.odd, a.sequence)));
+        lines.dedup_by(|later, first| later.key == first.key && later.odd == first.odd);
+        let entries = lines.into_iter().filter_map(|line| Some((line.key, line.entry?)));
+        let mut entries: Vec<(String, Entry)> = entries.collect();
+        let all_names = entries.iter().all(|(_, entry)| matches!(entry, Entry::Name(_)));
         if let (true, true, false, Some(as_of)) =
-            (keeps, faultless, gathered.bodies, gathered.as_of)
+            (keeps, all_names, gathered.bodies, gathered.as_of)
         {
             let base = entries.into_iter().filter_map(|(key, entry)| match entry {
-                Entry::Stored(stored) => {
-                    Some(names::Name { key: key.into(), expires: self.expires(&stored) })
-                }
-                Entry::Fault(_) => None,
+                Entry::Name(expires) => Some(names::Name { key: key.into(), expires }),
+                Entry::Record(_) | Entry::Fault(_) => None,
             });
             let acked = || self.bucket.acked.newest();
             let part = self.bucket.names.keep(topic, base.collect(), as_of, acked, &wanted);
             return self.page_of(ns, part, bodies).await;
         }
-        entries.retain(|(key, _)| passes(key) && after.key.as_ref().is_none_or(|at| key > at));
+        entries.retain(|(key, _)| asked(key));
         let skip = if after.key.is_some() { 0 } else { o.offset };
         let more = entries.len() > skip.saturating_add(o.limit);
         let mut page = Page::default();
-        let (mut keys, mut last) = (Vec::new(), None);
+        let (mut unread, mut last) = (Vec::new(), None);
         for (key, entry) in entries.into_iter().skip(skip).take(o.limit) {
             last = Some(key.clone());
             match entry {
-                Entry::Stored(stored) => keys.push((key, stored)),
-                Entry::Fault(error) => page.faults.push(error),
+                Entry::Name(_) if bodies => unread.push(key),
+                entry => push(&mut page, key, entry),
             }
         }
         page.next = last.filter(|_| more).map(|last| Cursor::new(ns, BY_KEY, last.as_bytes()));
-        page.items = if bodies && !gathered.bodies {
-            self.with_bodies(keys.into_iter().map(|(key, _)| key).collect()).await?
-        } else {
-            keys
-        };
+        self.read_into(&mut page, unread).await?;
         Ok(page)
     }
 
@@ -228,8 +251,12 @@ impl Table {
         let mut changes = Vec::with_capacity(batch.messages.len());
         for stored in batch.messages {
             let tokens = self.bucket.tokens(&stored.subject);
-            let Some(key) = self.layout().key_of(&self.name, tokens) else { return Ok(None) };
-            let key: Box<str> = key.into();
+            let key: Box<str> = match self.layout().key_of(&self.name, tokens) {
+                Some(key) => key.into(),
+                // Of another table, which the server's filter passes too.
+                None if self.layout().names_need_bodies() => continue,
+                None => return Ok(None),
+            };
             let name = self
                 .is_live(&stored)
                 .then(|| names::Name { key: key.clone(), expires: self.expires(&stored) });
@@ -248,70 +275,71 @@ impl Table {
         ns: &Namespace,
         part: Part,
         bodies: bool,
-    ) -> Result<Page<(String, Stored)>, Fail> {
+    ) -> Result<Page<(String, Entry)>, Fail> {
         let last = part.names.last().filter(|_| part.more);
         let next = last.map(|last| After::cursor(ns, self.known.created, part.as_of, &last.key));
+        let mut page = Page::new(Vec::with_capacity(part.names.len()), next);
+        let keys = |names: Vec<names::Name>| names.into_iter().map(|name| name.key.into());
+        if bodies || self.layout().names_need_bodies() {
+            self.read_into(&mut page, keys(part.names).collect()).await?;
+            return Ok(page);
+        }
+        // Somebody may have given a record more time than it had when its name was read.
         let now = self.shared.now();
         let is_due = |name: &names::Name| name.expires.is_some_and(|at| at <= now);
-        let mut items = Vec::with_capacity(part.names.len());
-        if bodies {
-            let keys = part.names.into_iter().map(|name| name.key.into()).collect();
-            items = self.with_bodies(keys).await?;
-        } else {
-            // Somebody may have given a record more time than it had when its name was read.
-            let due = part.names.iter().filter(|name| is_due(name));
-            let due = self.with_bodies(due.map(|name| name.key.to_string()).collect()).await?;
-            let mut due = due.into_iter().peekable();
-            for name in part.names {
-                if !is_due(&name) {
-                    items.push((name.key.into(), Stored::unread()));
-                } else if let Some(item) = due.next_if(|(key, _)| **key == *name.key) {
-                    items.push(item);
-                }
+        let mut due = Page::default();
+        let names = part.names.iter().filter(|name| is_due(name));
+        self.read_into(&mut due, keys(names.cloned().collect()).collect()).await?;
+        let mut due = due.items.into_iter().peekable();
+        for name in part.names {
+            if !is_due(&name) {
+                page.items.push((name.key.into(), Entry::Name(name.expires)));
+            } else if let Some(item) = due.next_if(|(key, _)| **key == *name.key) {
+                page.items.push(item);
             }
         }
-        Ok(Page::new(items, next))
+        Ok(page)
     }
 
-    /// Reads the records of one page; what is gone by now is left out.
-    async fn with_bodies(&self, keys: Vec<String>) -> Result<Vec<(String, Stored)>, Fail> {
-        let mut subjects = Vec::with_capacity(keys.len());
-        for key in &keys {
-            subjects.push(self.subject(Key::new(key)?)?);
-        }
-        let mut items = Vec::with_capacity(keys.len());
-        let read = self.newest_many(&subjects, Via::Copy).await;
-        for (key, stored) in keys.into_iter().zip(read) {
-            if let Some(stored) = stored?.filter(|stored| self.is_live(stored)) {
-                items.push((key, stored));
+    /// Adds the records of these names to a page. What is gone by now is left out, and what is not of this table after all.
+    async fn read_into(
+        &self,
+        page: &mut Page<(String, Entry)>,
+        keys: Vec<String>,
+    ) -> Result<(), Fail> {
+        let place = |key: &String| self.bucket.subject(&self.layout().place(&self.name, key));
+        let subjects: Vec<String> = keys.iter().map(place).collect();
+        for stored in self.newest_many(&subjects, Via::Copy).await {
+            let line = stored?.and_then(|stored| self.line(&stored, true));
+            if let Some(Line { key, entry: Some(entry), .. }) = line {
+                push(page, key, entry);
             }
         }
-        Ok(items)
+        Ok(())
     }
 
-    /// The key of a message and what it is worth in a listing; `None` for what is not a record of this table now.
-    pub(crate) fn entry(&self, stored: Stored) -> Option<(String, Entry)> {
-        if !self.is_live(&stored) {
-            self.meet(&stored);
+    /// What a message makes of its key: opened, or only what its subject says. `None` for what is not of this table.
+    pub(crate) fn line(&self, stored: &Stored, open: bool) -> Option<Line> {
+        let (tokens, layout) = (self.bucket.tokens(&stored.subject), self.layout());
+        let key = layout.key_of(&self.name, tokens);
+        let odd = key.is_none();
+        if odd && layout != Layout::Native {
             return None;
         }
-        if !self.layout().names_need_bodies() {
-            let tokens = self.bucket.tokens(&stored.subject);
-            return match self.layout().key_of(&self.name, tokens) {
-                Some(key) => Some((key, Entry::Stored(stored))),
-                None => match self.open(&stored) {
-                    Opened::Corrupt(error) => Some((tokens.to_owned(), Entry::Fault(error))),
-                    _ => None,
-                },
-            };
-        }
-        match self.open(&stored) {
-            Opened::Record(record) => Some((record.key().to_owned(), Entry::Stored(stored))),
-            Opened::Foreign => None,
-            Opened::Corrupt(error) => {
-                Some((error.key().unwrap_or_default().to_owned(), Entry::Fault(error)))
+        let entry = if !self.is_live(stored) {
+            self.meet(stored);
+            None
+        } else if !open && !odd {
+            Some(Entry::Name(self.expires(stored)))
+        } else {
+            match self.open(stored) {
+                Opened::Record(record) => Some(Entry::Record(record)),
+                Opened::Foreign => None,
+                Opened::Corrupt(error) => Some(Entry::Fault(error)),
             }
-        }
+        };
+        let key = key.map_or_else(|| tokens.to_owned(), Cow::into_owned);
+        Some(Line { key, odd, sequence: stored.sequence, entry })
     }
 
     /// An expired record that nobody will remove gets its tombstone.

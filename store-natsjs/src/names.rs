@@ -5,6 +5,8 @@
 //! first page never hides what anybody wrote before it. A page that follows shows the names as of its first page or later, for at
 //! most [`LIFE`]: what another store creates or deletes meanwhile may be missing or still be named, as at any listing that takes a while.
 //!
+//! Where only its value tells whose record it is, a name is of a record that may be one of the table: its page reads the value.
+//!
 //! All that this driver does to a record is a message, deletions too. What an operator purges behind its back without a trace is
 //! named for at most [`LIFE`].
 
@@ -88,9 +90,24 @@ pub(crate) struct Names {
     /// Whether there are any: most writes need not look.
     any: AtomicBool,
     all: Mutex<VecDeque<Snapshot>>,
+    /// Filters that passed more than one request brings, and when: to be told so costs the server tens of milliseconds.
+    large: Mutex<VecDeque<(Box<str>, Instant)>>,
 }
 
 impl Names {
+    /// Whether a filter passed more than one request brings, when it was last tried.
+    pub(crate) fn is_large(&self, filter: &str) -> bool {
+        let mut large = self.large.lock();
+        large.retain(|(_, since)| since.elapsed() < LIFE);
+        large.iter().any(|(one, _)| **one == *filter)
+    }
+
+    pub(crate) fn note_large(&self, filter: &str) {
+        let mut large = self.large.lock();
+        large.truncate(LISTINGS - 1);
+        large.push_front((filter.into(), Instant::now()));
+    }
+
     /// A part of what is kept, if it shows this sequence and every write of this store.
     pub(crate) fn part(&self, topic: &Topic, since: u64, wanted: &Wanted<'_>) -> Option<Part> {
         let mut all = self.all.lock();

@@ -5,14 +5,13 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
 use store_core::{Consistency, Error, ErrorKind, Key, Record, Result, Revision, Timestamp};
 
 use crate::layout::{Layout, Opened};
 use crate::settings::Known;
 use crate::shared::{Bucket, Shared};
 use crate::together;
-use crate::wire::api::Js;
+use crate::wire::api::{Js, Which};
 use crate::wire::fault::{Fault, STREAM_NOT_FOUND};
 use crate::wire::mux::Deadline;
 use crate::wire::stored::Stored;
@@ -174,8 +173,8 @@ impl Table {
     }
 
     async fn leader_at(&self, sequence: u64) -> Result<Option<Stored>, Fault> {
-        let body = json!({ "seq": sequence });
-        self.authority().leader(&self.bucket.stream, &body, self.deadline).await
+        let which = Which::Seq(sequence);
+        self.authority().leader(&self.bucket.stream, which, self.deadline).await
     }
 
     /// The newest message of a subject.
@@ -185,8 +184,8 @@ impl Table {
         loop {
             let found = match from {
                 Via::Leader => {
-                    let body = json!({ "last_by_subj": subject });
-                    self.authority().leader(&self.bucket.stream, &body, self.deadline).await
+                    let which = Which::LastBySubj(subject);
+                    self.authority().leader(&self.bucket.stream, which, self.deadline).await
                 }
                 _ => together::read(self, subject).await,
             };

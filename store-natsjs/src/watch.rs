@@ -435,6 +435,7 @@ impl Watcher {
         }
         let tokens = self.bucket.tokens(&stored.subject);
         let Some(key) = view.layout().key_of(&self.table, tokens) else { return };
+        let key = key.into_owned();
         // Where tables cannot be told apart by name, only the end of a record that was seen is ours for sure.
         let is_ours =
             !view.layout().is_go_micro() || before.is_some() || self.phase == Phase::CatchUp;
@@ -533,6 +534,7 @@ impl Watcher {
             let tokens = self.bucket.tokens(&subject);
             let key = view.layout().key_of(&self.table, tokens);
             if let Some(key) = key.filter(|key| self.scope.matches(key)) {
+                let key = key.into_owned();
                 let revision = Some(view.revision(entry.sequence));
                 self.ready.push_back(Event::Delete { key, revision, reason: Gone::Expired });
             }

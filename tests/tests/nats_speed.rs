@@ -12,7 +12,7 @@ use store_core::{
     Condition, ErrorKind, Expiry, Key, Metadata, Name, Namespace, Put, Store, StoreAdmin as _,
     Table,
 };
-use store_natsjs::{Nats, async_nats};
+use store_natsjs::{Layout, Nats, async_nats};
 use tests::servers::nats::{Server, Setup, Version};
 
 async fn connect(server: &Server) -> Nats {
@@ -21,7 +21,8 @@ async fn connect(server: &Server) -> Nats {
 
 fn table(store: &Nats, name: &str) -> Table {
     let store: Arc<dyn Store> = Arc::new(store.clone());
-    store.database("app").unwrap().table(name).unwrap()
+    let app = store.database("app").unwrap();
+    if name.is_empty() { app.root() } else { app.table(name).unwrap() }
 }
 
 fn key(i: usize) -> String {
@@ -235,6 +236,146 @@ async fn a_kept_name_whose_record_got_more_time_stays() {
     .await;
     assert!(keys.contains(&"k02000a".to_owned()) && !keys.contains(&"k02000b".to_owned()));
     assert_eq!(keys.len(), MANY + 1);
+}
+
+async fn connect_as(server: &Server, layout: Layout) -> (Nats, async_nats::Client) {
+    let client = async_nats::connect(server.url()).await.unwrap();
+    (Nats::builder().client(client.clone()).layout(layout).connect().await.unwrap(), client)
+}
+
+async fn keys_with(table: &Table, prefix: &str) -> Vec<String> {
+    let keys = table.list().prefix(prefix).page_size(usize::MAX).await.unwrap();
+    let records = table.scan().prefix(prefix).page_size(usize::MAX).await.unwrap();
+    assert_eq!(records.iter().map(|record| record.key().to_owned()).collect::<Vec<_>>(), keys);
+    keys
+}
+
+/// Where only its value tells whose record it is, a name that is kept is proved by it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kept_names_of_go_micro_are_proved_by_their_values() {
+    for layout in [Layout::GoMicro, Layout::GoMicroBase32] {
+        let server = Server::start();
+        let (one, client) = connect_as(&server, layout).await;
+        let (other, _) = connect_as(&server, layout).await;
+        let (ours, theirs) = (table(&one, "t"), table(&other, "t"));
+        fill(&ours, MANY).await;
+        // In Go-Micro's spelling, all of these may be of table `t` too.
+        let beside = table(&one, "t_k01000");
+        beside.write_many((0..50).map(|i| (key(i), "beside"))).await;
+        let mut wanted: BTreeSet<String> = (0..MANY).map(key).collect();
+        let listed = |wanted: &BTreeSet<String>, prefix: &str| {
+            let some = wanted.iter().filter(|key| key.starts_with(prefix));
+            some.cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(keys_with(&ours, "k01").await, listed(&wanted, "k01"));
+
+        // What anybody writes, deletes or makes another table's is in the next first page.
+        ours.write("k01000a", "new").await.unwrap();
+        ours.delete(&key(1001)).await.unwrap();
+        theirs.write("k01000b", "new").await.unwrap();
+        theirs.delete(&key(1002)).await.unwrap();
+        theirs.delete(&key(1003)).await.unwrap();
+        beside.write("b", "beside").await.unwrap();
+        table(&other, "t_k01000").write("c", "beside").await.unwrap();
+        for key in [key(1001), key(1002), key(1003)] {
+            wanted.remove(&key);
+        }
+        wanted.extend(["k01000a".to_owned(), "k01000b".to_owned()]);
+        assert_eq!(keys_with(&ours, "k01").await, listed(&wanted, "k01"));
+        assert_eq!(keys_with(&ours, "k01000_").await, [""; 0]);
+        assert_eq!(keys_with(&beside, "").await.len(), 52);
+
+        // Pages that follow show the store's own changes, each record once.
+        let keys = paged(&ours, async || {
+            ours.write("k02000x", "new").await.unwrap();
+            ours.delete(&key(2001)).await.unwrap();
+            ours.increment("k02000c", 1).await.unwrap();
+        })
+        .await;
+        wanted.remove(&key(2001));
+        wanted.extend(["k02000x".to_owned(), "k02000c".to_owned()]);
+        assert_eq!(keys, listed(&wanted, ""));
+
+        // A value that cannot be read is a fault of its page and of no other.
+        let tokens = one.bucket(&Name::new("app").unwrap()).key_of("t", &key(2500)).await.unwrap();
+        let subject = format!("$KV.app.{tokens}");
+        client.request(subject, "no envelope".into()).await.unwrap();
+        for _ in 0..2 {
+            let page = ours.scan().prefix("k02").page_size(usize::MAX).page().await.unwrap();
+            assert_eq!(page.items.len(), listed(&wanted, "k02").len() - 1);
+            assert_eq!(page.faults.len(), 1);
+            assert_eq!(page.faults[0].kind(), ErrorKind::Corrupt);
+            assert_eq!(page.faults[0].key(), Some(&*key(2500)));
+            assert_eq!(keys_with(&ours, "k01").await, listed(&wanted, "k01"));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listing_of_few_records_of_go_micro_reads_few_values() {
+    const LARGE: usize = 4096;
+    for layout in [Layout::GoMicro, Layout::GoMicroBase32] {
+        let server = Server::start();
+        let (store, client) = connect_as(&server, layout).await;
+        let table = table(&store, "t");
+        table.write_many((0..MANY).map(|i| (key(i), vec![0; LARGE]))).await;
+        let read = || client.statistics().in_bytes.load(std::sync::atomic::Ordering::Relaxed);
+        let before = read();
+        assert_eq!(table.list().prefix("k0100").await.unwrap().len(), 10);
+        let (cold, before) = (read() - before, read());
+        assert!((cold as usize) < MANY * LARGE / 4, "{layout}: {cold}");
+        assert_eq!(table.scan().prefix("k0200").await.unwrap().len(), 10);
+        let warm = read() - before;
+        assert!((warm as usize) < 40 * LARGE, "{layout}: {warm}");
+    }
+}
+
+/// A record that is written again while names are gathered has moved to the end of the stream.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listing_misses_nothing_that_is_written_again_meanwhile() {
+    for layout in [Layout::Native, Layout::GoMicro] {
+        let server = Server::start();
+        let (other, _) = connect_as(&server, layout).await;
+        let theirs = table(&other, "t");
+        fill(&theirs, MANY).await;
+        let writing = tokio::spawn(async move {
+            for turn in 0.. {
+                theirs.write_many((0..MANY).map(|i| (key(MANY - 1 - i), turn.to_string()))).await;
+            }
+        });
+        for _ in 0..3 {
+            // A store that keeps no names yet.
+            let (store, _) = connect_as(&server, layout).await;
+            let table = table(&store, "t");
+            assert_eq!(table.list().await.unwrap().len(), MANY);
+            assert_eq!(table.scan().page_size(10_000).await.unwrap().len(), MANY);
+        }
+        writing.abort();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_cannot_be_asked_for_is_a_fault_of_its_page() {
+    for (layout, name) in [(Layout::Native, "t"), (Layout::Plain, "")] {
+        let server = Server::start();
+        let (store, client) = connect_as(&server, layout).await;
+        let table = table(&store, name);
+        fill(&table, MANY).await;
+        let prefix = if name.is_empty() { "$KV.app" } else { "$KV.app.t" };
+        let long = "x".repeat(1100);
+        for key in [&*long, "a\"b\\c"] {
+            client.request(format!("{prefix}.{key}"), "1".into()).await.unwrap();
+        }
+        let mut page = table.scan().page().await.unwrap();
+        let (mut found, mut faults) = (page.items.len(), page.faults.len());
+        while let Some(next) = page.next {
+            page = table.scan().cursor(next).page().await.unwrap();
+            found += page.items.len();
+            faults += page.faults.len();
+        }
+        assert_eq!(found + faults, MANY + 2, "{layout}");
+        assert!(faults >= 1, "{layout}");
+    }
 }
 
 async fn load(store: &Nats, count: usize) -> store_natsjs::Imported {

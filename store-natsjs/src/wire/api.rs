@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_nats::{HeaderMap, Message};
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::{Value as Json, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
 use crate::wire::fault::{Fault, STREAM_NOT_FOUND};
 use crate::wire::mux::{Deadline, Mux};
@@ -136,8 +136,7 @@ impl Js {
             ([&*self.prefix, ".DIRECT.GET.", stream, ".", subject].concat(), Bytes::new())
         } else {
             // Beyond some length a subject does not fit a protocol line.
-            let body = json!({ "last_by_subj": subject }).to_string();
-            (format!("{}.DIRECT.GET.{stream}", self.prefix), body.into())
+            (format!("{}.DIRECT.GET.{stream}", self.prefix), Which::LastBySubj(subject).body()?)
         };
         self.direct_with(to, body, deadline).await
     }
@@ -150,7 +149,7 @@ impl Js {
         deadline: Deadline,
     ) -> Result<Option<Stored>, Fault> {
         let to = format!("{}.DIRECT.GET.{stream}", self.prefix);
-        self.direct_with(to, json!({ "seq": sequence }).to_string().into(), deadline).await
+        self.direct_with(to, Which::Seq(sequence).body()?, deadline).await
     }
 
     async fn direct_with(
@@ -174,29 +173,22 @@ impl Js {
     pub(crate) async fn leader(
         &self,
         stream: &str,
-        body: &Json,
+        which: Which<'_>,
         deadline: Deadline,
     ) -> Result<Option<Stored>, Fault> {
-        let to = self.subject(&format!("STREAM.MSG.GET.{stream}"));
-        let message = self.mux.request(to, None, body.to_string().into(), deadline).await?;
+        let to = [&*self.prefix, ".STREAM.MSG.GET.", stream].concat();
+        let message = self.mux.request(to, None, which.body()?, deadline).await?;
         Stored::from_get(&message.payload)
     }
 
-    /// The newest messages of these subjects, by one request. Subjects of buckets need no escapes in JSON.
+    /// The newest messages of these subjects, by one request.
     pub(crate) async fn multi<'a>(
         &self,
         stream: &str,
         subjects: impl Iterator<Item = &'a str>,
         deadline: Deadline,
     ) -> Result<Batch, Fault> {
-        let mut body = String::from("{\"multi_last\":[");
-        for (i, subject) in subjects.enumerate() {
-            body.push_str(if i == 0 { "\"" } else { ",\"" });
-            body.push_str(subject);
-            body.push('"');
-        }
-        body.push_str("]}");
-        self.batch_of(stream, body.into(), deadline).await
+        self.batch_of(stream, Which::MultiLast(subjects.collect()).body()?, deadline).await
     }
 
     /// Several messages by one request, in the order of their sequences.
@@ -244,6 +236,22 @@ impl Js {
                 Err(Fault::Garbage(format!("a batch get was refused: {status:?} {text}")))
             }
         }
+    }
+}
+
+/// Which messages a get asks for, as its body says it.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Which<'a> {
+    LastBySubj(&'a str),
+    Seq(u64),
+    MultiLast(Vec<&'a str>),
+}
+
+impl Which<'_> {
+    fn body(&self) -> Result<Bytes, Fault> {
+        let body = serde_json::to_vec(self).map_err(|error| Fault::Garbage(error.to_string()))?;
+        Ok(body.into())
     }
 }
 

@@ -61,7 +61,7 @@ impl Timeouts {
 pub(crate) enum Heard {
     /// A message.
     Message(Stored),
-    /// All that was there when the feed began has come; the stream's last sequence then.
+    /// All that was there when the feed began has come, up to this sequence.
     CaughtUp(u64),
     /// The stream is another one, or went back: the feed begins again with the newest of each subject.
     Lost,
@@ -88,6 +88,9 @@ pub(crate) struct Feed {
     headers: Option<HeaderMap>,
     /// How many messages were waiting behind the last one.
     pending: u64,
+    /// How long it waits for what is behind its goal, and since when.
+    patience: Option<Duration>,
+    waits_since: Option<Instant>,
     /// Where to tell what was reached.
     listener: Option<watch::Sender<u64>>,
     /// The last sequence of the stream when the feed began, until it has come so far.
@@ -141,6 +144,8 @@ impl Feed {
             whole: false,
             headers: None,
             pending: 0,
+            patience: None,
+            waits_since: None,
             listener: None,
             goal: None,
             told: false,
@@ -153,6 +158,12 @@ impl Feed {
     /// From now on, messages come with all their headers.
     pub(crate) fn keep_headers(&mut self) {
         self.whole = true;
+    }
+
+    /// Catches up with what is written while it does, too. What is written again moves to the end of the stream, and would be
+    /// missing from what was there when the feed began.
+    pub(crate) fn be_thorough(&mut self) {
+        self.patience = Some(self.timeouts.request);
     }
 
     /// The headers of the message that came last.
@@ -230,6 +241,7 @@ impl Feed {
             self.goal = Some(last);
             if is_empty {
                 self.last = self.last.max(last);
+                self.pending = 0;
             }
         }
         self.line = Some(line);
@@ -310,6 +322,7 @@ impl Feed {
             if let Some(goal) = self.goal
                 && !self.told
                 && self.last >= goal
+                && !self.waits()?
             {
                 self.told = true;
                 self.goal = None;
@@ -360,6 +373,17 @@ impl Feed {
         }
     }
 
+    /// Whether a thorough feed that has come to its goal waits for what is behind it. Writers may be faster: not for ever.
+    fn waits(&mut self) -> Result<bool, Fault> {
+        let Some(patience) = self.patience.filter(|_| self.pending > 0) else {
+            return Ok(false);
+        };
+        if self.waits_since.get_or_insert_with(Instant::now).elapsed() > patience {
+            return Err(Fault::Timeout);
+        }
+        Ok(true)
+    }
+
     /// Answers flow control and looks at heartbeats; `false` when something did not arrive.
     async fn on_status(&mut self, message: &Message) -> bool {
         let Some(line) = &mut self.line else { return false };
@@ -401,6 +425,7 @@ impl Feed {
             let delivered = info.pointer("/delivered/consumer_seq").and_then(Json::as_u64);
             if pending == Some(0) && delivered == Some(next - 1) {
                 self.last = self.last.max(goal);
+                self.pending = 0;
             }
         }
         true

@@ -91,12 +91,6 @@ impl Stored {
         }
     }
 
-    /// Stands for a record whose name alone is known.
-    pub(crate) fn unread() -> Self {
-        let (fields, none) = (Fields::default(), Bytes::new());
-        Self::new("", 0, Timestamp::MAX, &fields, none)
-    }
-
     /// What a publish of these headers and this body becomes.
     pub(crate) fn published(
         subject: &str,
@@ -142,9 +136,9 @@ impl Stored {
         }
         let bad = || Fault::Garbage("an answer of STREAM.MSG.GET has no message".into());
         let message = answer.message.ok_or_else(bad)?;
-        let decode = |text: Option<Cow<'_, str>>| match text {
+        let decode = |text: Option<Text<'_>>| match text {
             None => Ok(Vec::new()),
-            Some(text) => STANDARD.decode(text.as_bytes()).map_err(|_| bad()),
+            Some(Text(text)) => STANDARD.decode(text.as_bytes()).map_err(|_| bad()),
         };
         let block = String::from_utf8(decode(message.hdrs)?).map_err(|_| bad())?;
         let payload = Bytes::from(decode(message.data)?);
@@ -251,12 +245,16 @@ struct MsgGetMessage<'a> {
     subject: Cow<'a, str>,
     seq: u64,
     #[serde(borrow)]
-    hdrs: Option<Cow<'a, str>>,
+    hdrs: Option<Text<'a>>,
     #[serde(borrow)]
-    data: Option<Cow<'a, str>>,
+    data: Option<Text<'a>>,
     #[serde(borrow)]
     time: Cow<'a, str>,
 }
+
+/// Within an `Option`, a `Cow` alone would be copied.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// The seconds of a `Nats-TTL`: a number, or a Go duration such as `1h30m`. `never` is none.
 fn seconds(text: &str) -> Option<u64> {
