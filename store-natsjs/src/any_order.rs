@@ -1,12 +1,16 @@
 //! Listings in any order: pages from a sequence of the stream on, which need no more memory than a page.
 
+use std::collections::HashMap;
+
 use serde_json::json;
 use store_core::{Error, ListOptions, U64Page};
 
 use crate::gather::{Want, newest};
 use crate::list::{BATCH, Entry, Line, passes};
 use crate::table::{Fail, Table, Via};
+use crate::wire::api::Which;
 use crate::wire::feed::{self, Begin, Feed, Heard};
+use crate::wire::stored::Stored;
 
 /// The first names of a numbered page, which come by a read. A consumer brings more of them faster, as values stay behind.
 const FIRST_NAMES: usize = 256;
@@ -24,23 +28,37 @@ impl Table {
         let filter = self.filter(&o.prefix);
         let open = bodies || self.layout().names_need_bodies();
         let via = Via::of(o.consistency);
-        if self.known.replicas > 1 && via == Via::Copy {
-            self.settle().await?;
-        }
         let paged = self.known.history == 1
             && self.known.direct
             && self.shared.server()?.has_multi()
-            && !(via == Via::Leader && self.known.replicas > 1);
+            && via != Via::Leader;
+        // A copy or a mirror that is behind may miss what this store wrote: the leader has what comes after its last message.
+        let doubts = via == Via::Copy && self.bucket.acked.recent() > 0;
+        let mut at_end = false;
         let (mut items, mut faults) = (Vec::new(), Vec::new());
         let (mut from, mut round, mut size) = (from.max(1), 0, limit.saturating_add(skip));
         loop {
-            let (messages, more) = if paged {
+            let (messages, more) = if at_end {
+                let next = self.after_last(&filter, from).await?;
+                let more = next.is_some();
+                (next.into_iter().collect(), more)
+            } else if paged {
                 let body = json!({
                     "batch": size.clamp(16, BATCH), "seq": from, "next_by_subj": filter,
                 });
                 let js = &self.shared.js;
                 match js.batch(&self.bucket.stream, &body, self.deadline).await {
-                    Ok(batch) => (batch.messages, batch.pending > 0),
+                    Ok(batch) => {
+                        at_end = doubts && batch.pending == 0;
+                        let more = at_end || batch.pending > 0;
+                        from = batch.messages.last().map_or(from, |last| last.sequence + 1);
+                        let own = if doubts {
+                            self.newest_of(batch.messages).await?
+                        } else {
+                            batch.messages
+                        };
+                        (own, more)
+                    }
                     Err(fault) => {
                         self.after(fault, &mut round, false).await?;
                         continue;
@@ -70,10 +88,38 @@ impl Table {
                     return Ok((items, faults, Some(from)));
                 }
             }
-            if !more || count == 0 {
+            if !more || (count == 0 && !at_end) {
                 return Ok((items, faults, None));
             }
             size = BATCH;
+        }
+    }
+
+    /// Without what this store has changed since and the copy that answered did not know yet.
+    async fn newest_of(&self, mut messages: Vec<Stored>) -> Result<Vec<Stored>, Fail> {
+        let acked = &self.bucket.acked;
+        let is_stale = |m: &&Stored| !acked.floor(&m.subject).allows(m.sequence);
+        let stale: Vec<String> =
+            messages.iter().filter(is_stale).map(|m| m.subject.to_string()).collect();
+        let mut newest = HashMap::with_capacity(stale.len());
+        for (subject, now) in stale.iter().zip(self.newest_many(&stale, Via::Leader).await) {
+            newest.insert(&**subject, now?.map(|now| now.sequence));
+        }
+        let is_newest =
+            |m: &Stored| newest.get(&*m.subject).is_none_or(|at| *at == Some(m.sequence));
+        messages.retain(is_newest);
+        Ok(messages)
+    }
+
+    /// The leader's next message.
+    async fn after_last(&self, filter: &str, from: u64) -> Result<Option<Stored>, Fail> {
+        let mut round = 0;
+        loop {
+            let which = Which::NextBySubj { seq: from, next_by_subj: filter };
+            match self.authority().leader(&self.bucket.stream, which, self.deadline).await {
+                Ok(next) => return Ok(next),
+                Err(fault) => self.after(fault, &mut round, false).await?,
+            }
         }
     }
 

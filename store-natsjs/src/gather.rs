@@ -1,10 +1,13 @@
-//! The newest messages of all subjects that a filter passes, by the cheapest way: one request, an ordered consumer, or the leader.
+//! The newest messages of all subjects that a filter passes, by the cheapest way that shows this store's own writes.
+//!
+//! One request is cheapest, and any copy or mirror answers it, which says how far it is. More than the server looks up at a time
+//! comes by an ordered consumer. On a replicated stream nobody knows how far the node is that serves the consumer, so a store that
+//! has written lately asks the leader for the names and any copy for what they hold, of which it knows how old it may be. Nothing
+//! here waits for nodes that are behind or away.
 
-use futures_util::stream::{self, StreamExt as _};
 use serde_json::{Value as Json, json};
 
 use crate::layout::Layout;
-use crate::many::WINDOW;
 use crate::table::{Fail, Table, Via};
 use crate::wire::api::Js;
 use crate::wire::fault::{Fault, STREAM_NOT_FOUND};
@@ -15,6 +18,8 @@ use crate::wire::stored::Stored;
 const STRAY_BYTES: usize = 256 * 1024;
 /// A page at least so large has bodies with its names, where the whole table is hardly larger.
 const LARGE: usize = 8192;
+/// Names that are looked up at a time, so that only so many values are held.
+const LOOKED_UP: usize = 4096;
 
 /// What of the messages is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,18 +56,21 @@ impl Table {
             let items = messages.into_iter().map(|stored| take(stored, true)).collect();
             Gathered { items, bodies: true, as_of: None }
         };
-        if self.known.replicas > 1 && via == Via::Leader {
-            return Ok(all(self.by_leader(filter, asked).await?));
+        let is_copy = self.known.replicas > 1 || self.known.origin_api.is_some();
+        if is_copy && via == Via::Leader {
+            return self.by_name(filter, want, via, asked, take).await;
         }
+        // A mirror may answer one request, which is not the last word.
         if self.known.direct
+            && via != Via::Leader
             && self.shared.server()?.has_multi()
             && !self.bucket.names.is_large(filter)
             && let Some(messages) = self.by_request(filter, want != Want::Names, via).await?
         {
             return Ok(all(messages));
         }
-        if self.known.replicas > 1 && via == Via::Copy {
-            self.settle().await?;
+        if is_copy && via == Via::Copy && self.bucket.acked.recent() > 0 {
+            return self.by_name(filter, want, via, asked, take).await;
         }
         // Bodies of a large table are read page by page, unless most of them are wanted.
         let most = match want {
@@ -114,16 +122,15 @@ impl Table {
             if batch.too_many || (batch.pending > 0 && !bodies) {
                 return Ok(None);
             }
-            // A copy that is behind may miss what this store wrote.
+            // A copy or a mirror that is behind may miss what this store wrote.
             let recent = self.bucket.acked.recent();
-            if self.known.replicas > 1 && via == Via::Copy && recent > 0 && up_to.is_none() {
+            if via == Via::Copy && recent > 0 && up_to.is_none() {
                 let shows = match batch.up_to {
                     Some(shown) => shown >= recent,
                     None => self.subjects(filter).await?.is_empty(),
                 };
                 if !shows {
-                    self.after(Fault::Timeout, &mut round, false).await?;
-                    continue;
+                    return Ok(None);
                 }
             }
             messages.extend(batch.messages);
@@ -145,8 +152,9 @@ impl Table {
         Ok(newest(all.items))
     }
 
-    /// What a filter passes and the sequence that it shows; `None` when it is more than so many.
-    async fn by_feed<T: Send>(
+    /// What a filter passes, by an ordered consumer of the stream itself, and the sequence that it shows; `None` when it is more than
+    /// so many. What is written again meanwhile comes twice.
+    pub(crate) async fn by_feed<T: Send>(
         &self,
         filter: &str,
         headers_only: bool,
@@ -164,21 +172,21 @@ impl Table {
             let (js, timeouts) = (self.shared.js.clone(), self.shared.rules.timeouts);
             match collect(js, topic.clone(), timeouts, most, take).await {
                 Ok(items) => return Ok(items),
-                Err(fault) if fault.is_api(STREAM_NOT_FOUND) => {
-                    self.bucket.learn(None);
-                    return Err(Fail::Gone);
-                }
+                Err(fault) if fault.is_api(STREAM_NOT_FOUND) => return Err(self.gone()),
                 Err(fault) => self.after(fault, &mut round, false).await?,
             }
         }
     }
 
-    /// As the leader has it: names by one request, each record by another.
-    async fn by_leader(
+    /// By the names that the leader has, and what each holds by the leader or by copies that show this store's writes.
+    async fn by_name<T: Send>(
         &self,
         filter: &str,
+        want: Want,
+        via: Via,
         asked: &(dyn Fn(&str) -> bool + Sync),
-    ) -> Result<Vec<Stored>, Fail> {
+        take: &(dyn Fn(Stored, bool) -> T + Sync),
+    ) -> Result<Gathered<T>, Fail> {
         let mut subjects = self.subjects(filter).await?;
         subjects.retain(|subject| {
             let tokens = self.bucket.tokens(subject);
@@ -188,15 +196,20 @@ impl Table {
                 None => self.layout() == Layout::Native,
             }
         });
-        let reads = stream::iter(subjects)
-            .map(|subject| async move { self.newest(&subject, Via::Leader).await })
-            .buffer_unordered(WINDOW);
-        let mut reads = std::pin::pin!(reads);
-        let mut messages = Vec::new();
-        while let Some(stored) = reads.next().await {
-            messages.extend(stored?);
+        // What the leader said is not asked again from a copy.
+        let bodies = via == Via::Leader
+            || match want {
+                Want::Names => false,
+                Want::Page(limit) => subjects.len() <= limit.saturating_mul(2).max(LOOKED_UP),
+                Want::All => true,
+            };
+        let mut items = Vec::with_capacity(subjects.len());
+        for some in subjects.chunks(LOOKED_UP) {
+            for stored in self.newest_many(some, via).await {
+                items.extend(stored?.map(|stored| take(stored, bodies)));
+            }
         }
-        Ok(messages)
+        Ok(Gathered { items, bodies, as_of: None })
     }
 
     /// The subjects that the leader has.
@@ -204,7 +217,10 @@ impl Table {
         let mut subjects = Vec::new();
         loop {
             let body = json!({ "subjects_filter": filter, "offset": subjects.len() });
-            let info = self.stream(&body).await?;
+            let stream = &self.bucket.stream;
+            let info = self.authority().stream_info(stream, &body, self.deadline).await;
+            let info = info.map_err(|fault| fault.into_error(false))?;
+            let info = info.ok_or_else(|| self.gone())?;
             let page = info.pointer("/state/subjects").and_then(Json::as_object);
             let found = page.map_or(0, serde_json::Map::len);
             subjects.extend(page.into_iter().flat_map(|page| page.keys().cloned()));
@@ -219,32 +235,12 @@ impl Table {
     pub(crate) async fn stream(&self, body: &Json) -> Result<Json, Fail> {
         let info = self.shared.js.stream_info(&self.bucket.stream, body, self.deadline).await;
         let info = info.map_err(|fault| Fail::Error(fault.into_error(false)))?;
-        info.ok_or_else(|| {
-            self.bucket.learn(None);
-            Fail::Gone
-        })
+        info.ok_or_else(|| self.gone())
     }
 
-    /// Waits until every copy has what this store wrote lately.
-    pub(crate) async fn settle(&self) -> Result<(), Fail> {
-        if self.bucket.acked.recent() == 0 {
-            return Ok(());
-        }
-        for round in 0.. {
-            let info = self.stream(&Json::Null).await?;
-            let replicas = info.pointer("/cluster/replicas").and_then(Json::as_array);
-            let behind = replicas.is_some_and(|replicas| {
-                replicas.iter().any(|replica| {
-                    let lag = replica.get("lag").and_then(Json::as_u64).unwrap_or(0);
-                    let offline = replica.get("offline").and_then(Json::as_bool).unwrap_or(false);
-                    lag > 0 && !offline
-                })
-            });
-            if !behind || !self.deadline.pause(round).await {
-                return Ok(());
-            }
-        }
-        Ok(())
+    fn gone(&self) -> Fail {
+        self.bucket.learn(None);
+        Fail::Gone
     }
 }
 

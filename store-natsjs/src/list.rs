@@ -196,7 +196,7 @@ impl Table {
         for (key, entry) in entries.into_iter().skip(skip).take(o.limit) {
             last = Some(key.clone());
             match entry {
-                Entry::Name(_) if bodies => unread.push(key),
+                Entry::Name(_) if bodies || by_value => unread.push(key),
                 entry => push(&mut page, key, entry),
             }
         }
@@ -220,13 +220,18 @@ impl Table {
             return Ok(Some(part));
         }
         // A copy that is behind does not know what is missing.
-        let Some(shows) = names.shows(topic).filter(|_| self.known.replicas == 1) else {
+        let is_copy = self.known.replicas > 1 || self.known.origin_api.is_some();
+        let Some(shows) = names.shows(topic).filter(|_| !is_copy) else {
             return Ok(None);
         };
         if !self.known.direct || !self.shared.server()?.has_multi() {
             return Ok(None);
         }
         let info = self.stream(&Json::Null).await?;
+        // Nor does a mirror, of which a cluster tells.
+        if info.get("alternates").is_some() {
+            return Ok(None);
+        }
         let number = |path: &str| info.pointer(path).and_then(Json::as_u64).unwrap_or(0);
         let (first, last) = (number("/state/first_seq"), number("/state/last_seq"));
         let created = info.get("created").and_then(Json::as_str).and_then(nanos);

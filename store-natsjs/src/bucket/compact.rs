@@ -250,7 +250,7 @@ impl Compact {
                 && !is_stretch(table, m)
                 && (self.stays(table, m) || m.sequence > before)
         };
-        let mut all = everything(table).await?;
+        let mut all = everything_up_to(table, end).await?;
         for _ in 0..ROUNDS {
             if !self.move_records {
                 break;
@@ -265,7 +265,7 @@ impl Compact {
                 .try_fold(0, |sum, moved| async move { Ok(sum + u64::from(moved)) })
                 .await?;
             done.moved += moved;
-            all = everything(table).await?;
+            all = everything_up_to(table, end).await?;
         }
         if all.iter().any(hinders) {
             done.why = Some(Kept::Writers);
@@ -299,11 +299,30 @@ fn is_stretch(table: &Table, m: &Stored) -> bool {
     table.bucket.tokens(&m.subject) == STRETCH_KEY
 }
 
-/// The newest message of every key.
+/// The newest message of every key. From the stream itself: a mirror that answers may be behind, and what it does not know of would
+/// be taken for dead.
 async fn everything(table: &Table) -> Result<Vec<Stored>> {
     let mut table = table.clone();
     table.deadline = table.shared.deadline();
-    table.everything(&table.bucket.subject(">")).await.map_err(plain)
+    let (filter, needs) = (table.bucket.subject(">"), table.layout().names_need_bodies());
+    let all = table.by_feed(&filter, !needs, usize::MAX, &|stored| stored).await;
+    let (all, _) = all.map_err(plain)?.unwrap_or_default();
+    Ok(newest(all))
+}
+
+/// As [`everything`], up to this sequence at least: a copy of the stream may not have come so far yet.
+async fn everything_up_to(table: &Table, end: u64) -> Result<Vec<Stored>> {
+    let deadline = table.shared.deadline();
+    for round in 0.. {
+        let all = everything(table).await?;
+        if all.iter().any(|m| m.sequence >= end) {
+            return Ok(all);
+        }
+        if !deadline.pause(round).await {
+            break;
+        }
+    }
+    Err(Error::new(ErrorKind::Timeout, "the copies of the bucket do not come up with its leader"))
 }
 
 async fn api(table: &Table, rest: &str, body: &Json, changes: bool) -> Result<Json> {

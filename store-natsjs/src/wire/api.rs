@@ -246,6 +246,12 @@ pub(crate) enum Which<'a> {
     LastBySubj(&'a str),
     Seq(u64),
     MultiLast(Vec<&'a str>),
+    /// The first of a subject from a sequence on.
+    #[serde(untagged)]
+    NextBySubj {
+        seq: u64,
+        next_by_subj: &'a str,
+    },
 }
 
 impl Which<'_> {
