@@ -100,6 +100,35 @@ async fn a_store_reads_its_own_writes_also_after_it_changes_the_node() {
     }
 }
 
+/// More records than a server looks up by one request.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listing_shows_its_stores_writes_and_waits_for_no_node_that_is_away() {
+    let mut cluster = Cluster::start();
+    let store = open(&cluster.url()).await;
+    let t = replicated(&store).await;
+    let keys: Vec<String> = (0..1500).map(|i| format!("k{i:04}")).collect();
+    for written in t.write_many(keys.iter().map(|key| (key, "old"))).await {
+        written.unwrap();
+    }
+    for away in 0..3 {
+        cluster.nodes[away].kill();
+        t.delete("k0000").await.unwrap();
+        t.write("k0001", away.to_string()).await.unwrap();
+        let since = Instant::now();
+        assert_eq!(t.list().page_size(usize::MAX).await.unwrap(), keys[1..], "names");
+        let records = t.scan().page_size(usize::MAX).await.unwrap();
+        assert_eq!((records.len(), records[0].value()), (1499, away.to_string().as_bytes()));
+        let mut any = t.list().any_order().page_size(100).await.unwrap();
+        any.sort_unstable();
+        assert_eq!(any, keys[1..], "in any order");
+        // A leader may have to be found.
+        assert!(since.elapsed() < PATIENCE - Duration::from_secs(5), "{:?}", since.elapsed());
+        cluster.nodes[away].restart();
+        t.write("k0000", "back").await.unwrap();
+        assert_eq!(t.list().prefix("k000").await.unwrap().len(), 10);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn strong_reads_agree_across_nodes() {
     let cluster = Cluster::start();

@@ -23,11 +23,12 @@ use async_nats::HeaderMap;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde_json::{Value as Json, json};
-use store_core::{Error, Result, Timestamp};
+use store_core::{Error, ErrorKind, Result, Timestamp};
 
 use super::fetch::Whole;
 use super::{Bucket, carried, plain};
 use crate::admin::missing;
+use crate::gather::newest;
 use crate::many::WINDOW;
 use crate::publish::{Draft, Refusal};
 use crate::settings::COMPACTED;
