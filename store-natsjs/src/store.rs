@@ -344,6 +344,11 @@ impl StoreAdmin for Nats {
         self.0.database_status(name).await
     }
 
+    async fn database_exists(&self, name: &Name) -> Result<bool> {
+        self.0.open()?;
+        self.0.database_exists(name).await
+    }
+
     async fn list_tables(&self, name: &Name) -> Result<Vec<String>> {
         self.0.open()?;
         self.0.list_tables(name).await
