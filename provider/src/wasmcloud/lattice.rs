@@ -18,7 +18,7 @@ use crate::wasmcloud::bindings;
 use crate::wasmcloud::host::{Given, HostData, Keys, LinkDefinition};
 use crate::wasmcloud::links::Links;
 use crate::wasmcloud::serve::Serve;
-use crate::wasmcloud::watchers::Watchers;
+use crate::wasmcloud::watchers::Teller;
 
 /// How long calls that are under way may take at the end. Hosts kill a provider 300 ms after they asked it to stop.
 const DRAIN: Duration = Duration::from_millis(150);
@@ -43,9 +43,9 @@ pub(crate) async fn run(data: HostData, registry: Registry) -> Result<()> {
     let mut stops = subscribe(format!("{base}.{own}.default.shutdown")).await?;
 
     let given = Given { config: data.config, secrets: data.secrets };
-    let links = Arc::new(Links::new(registry, given));
-    let watchers = Watchers::new(nats.clone(), &data.lattice, own);
-    let mut control = Control { provider: own.clone(), keys, links: Arc::clone(&links), watchers };
+    let teller = Teller::new(nats.clone(), &data.lattice, own);
+    let links = Arc::new(Links::new(registry, given, teller));
+    let control = Control { provider: own.clone(), keys, links: Arc::clone(&links) };
     for link in &data.link_definitions {
         control.put(link);
     }
@@ -188,15 +188,12 @@ struct Control {
     provider: String,
     keys: Option<Keys>,
     links: Arc<Links>,
-    watchers: Watchers,
 }
 
 impl Control {
-    fn put(&mut self, link: &LinkDefinition) {
+    fn put(&self, link: &LinkDefinition) {
         if link.source_id == self.provider {
-            let given = link.given(true, self.keys.as_ref());
-            let watched = self.links.watched(&link.target, given);
-            self.watchers.put(&link.target, link.name(), watched);
+            self.links.watch(&link.target, link.name(), link.given(true, self.keys.as_ref()));
         } else if link.target == self.provider {
             self.links.put(&link.source_id, link.name(), link.given(false, self.keys.as_ref()));
         } else {
@@ -213,9 +210,9 @@ impl Control {
         }
     }
 
-    fn delete(&mut self, link: &LinkDefinition) {
+    fn delete(&self, link: &LinkDefinition) {
         if link.source_id == self.provider {
-            self.watchers.delete(&link.target, link.name());
+            self.links.unwatch(&link.target, link.name());
         } else {
             self.links.delete(&link.source_id, link.name());
         }
