@@ -4,6 +4,7 @@ mod drivers;
 mod host;
 mod lattice;
 mod links;
+mod seldom;
 mod serve;
 mod settings;
 mod trace;
