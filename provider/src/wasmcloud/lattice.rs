@@ -19,6 +19,7 @@ use crate::wasmcloud::host::{Given, HostData, Keys, LinkDefinition};
 use crate::wasmcloud::links::Links;
 use crate::wasmcloud::serve::Serve;
 use crate::wasmcloud::watchers::Teller;
+use crate::wasmcloud::whole::Whole;
 
 /// How long calls that are under way may take at the end. Hosts kill a provider 300 ms after they asked it to stop.
 const DRAIN: Duration = Duration::from_millis(150);
@@ -53,6 +54,7 @@ pub(crate) async fn run(data: HostData, registry: Registry) -> Result<()> {
     let prefix: Arc<str> = format!("{}.{own}", data.lattice).into();
     let wrpc = wrpc_transport_nats::Client::new(nats.clone(), Arc::clone(&prefix), Some(prefix));
     let wrpc = wrpc.await.context("cannot serve in the lattice")?;
+    let wrpc = Whole::new(wrpc, nats.clone());
     let serving = Box::pin(bindings::serve(&wrpc, Serve::new(Arc::clone(&links)))).await?;
     let mut calls =
         select_all(serving.into_iter().map(|(interface, function, calls)| {
