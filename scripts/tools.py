@@ -18,7 +18,7 @@ from typing import Callable, Iterable
 # `STORE_TEST_NATS_SERVER_<major>_<minor>`. To test on one more version, add it here. Without --full only the newest is fetched.
 NATS_SERVERS = ["2.15.1", "2.12.8", "2.11.11", "2.10.26"]
 
-# The oldest that the drivers support: a found server that is older is not used.
+# The oldest on which the suites may run as the newest: a found server that is older is not used for that.
 OLDEST_NATS = (2, 11)
 OLDEST_REDIS = (6, 2)
 

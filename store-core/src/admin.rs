@@ -99,7 +99,8 @@ pub enum WhenFull {
     /// Refuses it with [`Full`](crate::ErrorKind::Full).
     #[default]
     Refuse,
-    /// Removes other records to make room; the driver's documentation says which.
+    /// Removes other records to make room; the driver's documentation says which. In memory: those that were written longest ago,
+    /// in whichever table of the database; reads do not count.
     Evict,
 }
 

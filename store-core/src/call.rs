@@ -152,7 +152,7 @@ pub struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// A call of `operation` on nothing yet; repeatable unless it is a mutation.
+    /// A call of `operation` on nothing yet, and not repeatable until it is said to be.
     pub const fn new(operation: Operation) -> Self {
         Self {
             operation,

@@ -215,15 +215,17 @@ impl State {
             || self.bytes.load(Ordering::Relaxed) > self.max_bytes.load(Ordering::Relaxed)
     }
 
-    /// Takes room for so much more in a bounded database.
+    /// Takes room for so much more in a bounded database, of which so much is about to be given back.
     ///
     /// # Errors
     /// `Full` where the database refuses what it has no room for, `TooLarge` for what never fits.
-    pub(crate) fn grow(&self, by: Size) -> Result<()> {
+    pub(crate) fn grow(&self, by: Size, back: Size) -> Result<()> {
         let records = self.records.fetch_add(by.records, Ordering::Relaxed) + by.records;
         let bytes = self.bytes.fetch_add(by.bytes, Ordering::Relaxed) + by.bytes;
         let max_records = self.max_records.load(Ordering::Relaxed);
         let max_bytes = self.max_bytes.load(Ordering::Relaxed);
+        let records = records.saturating_sub(back.records);
+        let bytes = bytes.saturating_sub(back.bytes);
         let fits = records <= max_records && bytes <= max_bytes;
         let can_fit = by.bytes <= max_bytes && by.records <= max_records;
         if fits || (self.evicts() && can_fit) {

@@ -2,6 +2,9 @@
 //!
 //! [`Memory`] is the default of services and their tests, and the reference of the contract in [`store_core`]: every feature, none
 //! refused. It is as durable as the process.
+//!
+//! A database may be bounded (`max_records`, `max_bytes`). When it is full it refuses what grows, or evicts what was written
+//! longest ago (`when_full`); reads do not count, and what is evicted is an event of the watch.
 
 mod builder;
 mod core;

@@ -39,8 +39,11 @@ async fn a_full_database_refuses_births_and_growth_but_nothing_else() {
     }
     table.write("a", "2").await.unwrap();
     assert_eq!(keys(&table).await, ["a", "b"]);
-    table.delete("a").await.unwrap();
-    table.write("c", "1").await.unwrap();
+    // What a batch takes away makes room for what it brings.
+    table.batch().write("c", "1").delete("a").commit().await.unwrap();
+    assert_eq!(keys(&table).await, ["b", "c"]);
+    table.delete("b").await.unwrap();
+    table.write("d", "1").await.unwrap();
     assert_eq!(admin.status("db").await.unwrap().records, Some(2));
 }
 
@@ -53,6 +56,9 @@ async fn bytes_are_bounded_and_given_back() {
     let batch = table.batch().write("x", vec![0; 1_000]).write("y", vec![0; 8_000]);
     assert_eq!(batch.commit().await.unwrap_err().kind(), ErrorKind::Full);
     assert_eq!(keys(&table).await, ["a"], "nothing of the batch is there");
+    table.batch().write("b", vec![0; 8_000]).delete("a").commit().await.unwrap();
+    table.batch().write("b", "").write("a", vec![0; 8_000]).commit().await.unwrap();
+    table.delete("b").await.unwrap();
     table.write("a", "small").await.unwrap();
     table.write("b", vec![0; 8_000]).await.unwrap();
     admin.empty("db").await.unwrap();

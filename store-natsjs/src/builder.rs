@@ -1,74 +1,27 @@
 //! How a store connects, and what it makes of its databases.
 
 use std::collections::HashMap;
-use std::error::Error as _;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_nats::rustls::pki_types::pem::PemObject as _;
-use async_nats::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use async_nats::rustls::{ClientConfig, RootCertStore};
-use async_nats::{Client, ConnectOptions, Event};
+use async_nats::{Client, Event};
 use serde_json::Value as Json;
 use store_core::{DatabaseConfig, Error, ErrorKind, Name, Result};
 
+use crate::credentials::{Credentials, addresses};
 use crate::layout::Layout;
 use crate::server::Server;
 use crate::shared::{Rules, Shared};
 use crate::store::Nats;
 use crate::temporary;
+use crate::tls::{Tls, is_tls};
 use crate::wire::api::Js;
 use crate::wire::fault::Fault;
 use crate::wire::feed::Timeouts;
 use crate::wire::mux::{Mux, Refusals};
-
-/// How a store proves who it is. Never shown in text.
-#[derive(Clone, Default)]
-#[non_exhaustive]
-pub enum Credentials {
-    /// Not at all.
-    #[default]
-    None,
-    /// A user and a password.
-    UserPassword(String, String),
-    /// A token.
-    Token(String),
-    /// The seed of an nkey.
-    NKey(String),
-    /// A user's JWT and the seed of its nkey.
-    Jwt(String, String),
-    /// A `.creds` file.
-    File(PathBuf),
-    /// The text of a `.creds` file.
-    Text(String),
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::None => "None",
-            Self::UserPassword(..) => "UserPassword(..)",
-            Self::Token(_) => "Token(..)",
-            Self::NKey(_) => "NKey(..)",
-            Self::Jwt(..) => "Jwt(..)",
-            Self::File(_) => "File(..)",
-            Self::Text(_) => "Text(..)",
-        })
-    }
-}
-
-/// TLS, as far as it differs from what the URL asks for.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Tls {
-    pub(crate) required: bool,
-    pub(crate) first: bool,
-    pub(crate) ca_file: Option<PathBuf>,
-    pub(crate) ca_text: Option<String>,
-    pub(crate) certificate: Option<(PathBuf, PathBuf)>,
-}
 
 /// Settings of a [`Nats`] store.
 ///
@@ -213,7 +166,7 @@ impl Builder {
     }
 
     /// The servers: `nats://host:port`, `tls://host:port` or `host:port`; several URLs, or several hosts in one with commas. User
-    /// and password, or a token, in a URL count as credentials.
+    /// and password, or a token, in a URL count as credentials; a path and options are refused when the store connects.
     pub fn servers(mut self, servers: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.servers = servers.into_iter().map(Into::into).collect();
         self
@@ -339,7 +292,8 @@ impl Builder {
         }
         let (first, most) = (self.reconnect_delay, self.reconnect_delay_max);
         let mut options = self
-            .authenticated()
+            .credentials
+            .sign_in()
             .await?
             .connection_timeout(self.connect_timeout)
             .ping_interval(self.ping_interval)
@@ -366,149 +320,10 @@ impl Builder {
             options = options.ignore_discovered_servers();
         }
         options = self.tls.apply(options)?;
-        options.connect(addresses).await.map_err(connect_error)
+        let hosts: Vec<_> =
+            addresses.iter().map(|at| format!("{}:{}", at.host(), at.port())).collect();
+        options.connect(addresses).await.map_err(|error| connect_error(error, &hosts))
     }
-
-    async fn authenticated(&self) -> Result<ConnectOptions> {
-        let options = ConnectOptions::new();
-        let unreadable =
-            |e: std::io::Error| Error::config("the credentials cannot be read").with_source(e);
-        match &self.credentials {
-            Credentials::None => Ok(options),
-            Credentials::UserPassword(user, password) => {
-                Ok(options.user_and_password(user.clone(), password.clone()))
-            }
-            Credentials::Token(token) => Ok(options.token(token.clone())),
-            Credentials::NKey(seed) => Ok(options.nkey(seed.clone())),
-            Credentials::Jwt(jwt, seed) => {
-                options.credentials(&creds(jwt, seed)).map_err(unreadable)
-            }
-            Credentials::File(path) => options.credentials_file(path).await.map_err(unreadable),
-            Credentials::Text(text) => options.credentials(text).map_err(unreadable),
-        }
-    }
-}
-
-/// JWT and seed as a `.creds` file has them.
-fn creds(jwt: &str, seed: &str) -> String {
-    format!(
-        "-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n\
-         -----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
-    )
-}
-
-impl Tls {
-    fn apply(&self, mut options: ConnectOptions) -> Result<ConnectOptions> {
-        if self.required {
-            options = options.require_tls(true);
-        }
-        if self.first {
-            options = options.tls_first();
-        }
-        let ca = match (&self.ca_text, &self.ca_file) {
-            (Some(_), Some(_)) => {
-                return Err(Error::config(
-                    "give the TLS authorities as a file or as text, not both",
-                ));
-            }
-            (Some(text), None) => Some(text.as_bytes().to_vec()),
-            (None, Some(file)) => {
-                let read = std::fs::read(file);
-                Some(read.map_err(|e| bad("the file of TLS authorities cannot be read", e))?)
-            }
-            (None, None) => None,
-        };
-        if let Some(ca) = ca {
-            return Ok(options.tls_client_config(self.own_config(&ca)?));
-        }
-        if let Some((certificate, key)) = &self.certificate {
-            options = options.add_client_certificate(certificate.clone(), key.clone());
-        }
-        Ok(options)
-    }
-
-    fn own_config(&self, ca: &[u8]) -> Result<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(ca) {
-            let certificate =
-                certificate.map_err(|e| bad("the TLS authorities are no PEM text", e))?;
-            roots.add(certificate).map_err(|e| bad("a TLS authority cannot be used", e))?;
-        }
-        if roots.is_empty() {
-            return Err(Error::config("the TLS authorities hold no certificate"));
-        }
-        // Named, since without a name rustls panics where a program links two.
-        let provider = Arc::new(async_nats::rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|e| bad("TLS cannot be used", e))?
-            .with_root_certificates(roots);
-        let Some((certificate, key)) = &self.certificate else {
-            return Ok(config.with_no_client_auth());
-        };
-        let chain = CertificateDer::pem_file_iter(certificate)
-            .and_then(Iterator::collect)
-            .map_err(|e| bad("the client's certificate cannot be read", e))?;
-        let key = PrivateKeyDer::from_pem_file(key)
-            .map_err(|e| bad("the key of the client's certificate cannot be read", e))?;
-        config
-            .with_client_auth_cert(chain, key)
-            .map_err(|e| bad("the client's certificate and key do not fit", e))
-    }
-}
-
-fn bad(what: &'static str, why: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::config(what).with_source(why)
-}
-
-/// The addresses, without credentials, and the credentials that were in them.
-fn addresses(servers: &[String]) -> Result<(Vec<async_nats::ServerAddr>, Credentials)> {
-    let mut found = Credentials::None;
-    let mut addresses = Vec::new();
-    let bad = || {
-        Error::config(
-            "a server is written nats://host:port or tls://host:port, with commas between several",
-        )
-    };
-    let texts: Vec<&str> =
-        if servers.is_empty() { vec!["127.0.0.1"] } else { servers.iter().map(|s| &**s).collect() };
-    for text in texts {
-        let (scheme, rest) = text.trim().split_once("://").unwrap_or(("nats", text.trim()));
-        let rest = rest.trim_end_matches('/');
-        let (user, hosts) = match rest.rsplit_once('@') {
-            Some((user, hosts)) => (Some(user), hosts),
-            None => (None, rest),
-        };
-        if let Some(user) = user {
-            let decode = |text: &str| percent_decode(text).ok_or_else(bad);
-            found = match user.split_once(':') {
-                Some((user, password)) => {
-                    Credentials::UserPassword(decode(user)?, decode(password)?)
-                }
-                None => Credentials::Token(decode(user)?),
-            };
-        }
-        for host in hosts.split(',') {
-            let address = format!("{scheme}://{}", host.trim());
-            addresses.push(address.parse().map_err(|_| bad())?);
-        }
-    }
-    Ok((addresses, found))
-}
-
-fn percent_decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte == b'%' {
-            let digit = |byte: u8| char::from(byte).to_digit(16);
-            let (high, low) = (digit(rest.next()?)?, digit(rest.next()?)?);
-            bytes.push((high * 16 + low) as u8);
-        } else {
-            bytes.push(byte);
-        }
-    }
-    String::from_utf8(bytes).ok()
 }
 
 fn on_event(event: &Event, refusals: &Refusals, deaf: &AtomicBool) {
@@ -530,21 +345,7 @@ fn on_event(event: &Event, refusals: &Refusals, deaf: &AtomicBool) {
     }
 }
 
-/// Whether it is about TLS, also where the client library takes it for a fault of the connection.
-fn is_tls(error: &async_nats::ConnectError) -> bool {
-    use async_nats::rustls::Error as Tls;
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if error.is::<Tls>() || inner.and_then(|inner| inner.downcast_ref::<Tls>()).is_some() {
-            return true;
-        }
-        cause = error.source();
-    }
-    error.kind() == async_nats::ConnectErrorKind::Tls
-}
-
-fn connect_error(error: async_nats::ConnectError) -> Error {
+fn connect_error(error: async_nats::ConnectError, hosts: &[String]) -> Error {
     use async_nats::ConnectErrorKind as Kind;
     let (kind, message) = match error.kind() {
         Kind::AuthorizationViolation => {
@@ -559,7 +360,7 @@ fn connect_error(error: async_nats::ConnectError) -> Error {
         Kind::TimedOut => (ErrorKind::Timeout, "no server answered in time"),
         _ => (ErrorKind::Unavailable, "no server can be reached"),
     };
-    Error::new(kind, message).with_source(error)
+    Error::new(kind, format!("{message}: {}", hosts.join(", "))).with_source(error)
 }
 
 impl Nats {
@@ -598,18 +399,6 @@ impl fmt::Debug for Builder {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn addresses_hold_hosts_and_perhaps_credentials() {
-        let list = |text: &str| addresses(&[text.to_owned()]);
-        let (found, credentials) = list("nats://u%40:p@a:1,b:2").unwrap();
-        assert_eq!(found.len(), 2);
-        assert!(matches!(credentials, Credentials::UserPassword(u, p) if u == "u@" && p == "p"));
-        let (found, credentials) = list("tls://token@a").unwrap();
-        assert!(found[0].tls_required());
-        assert!(matches!(credentials, Credentials::Token(t) if t == "token"));
-        assert!(list("nats://u%zz@a").is_err());
-    }
 
     #[test]
     fn debug_shows_no_secret() {

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use store_core::config::{Driver, OptionSpec, Options, StoreUrl};
 use store_core::{Error, Name, Result, Storage, StoreAdmin};
 
-use crate::builder::{Builder, Credentials};
+use crate::builder::Builder;
+use crate::credentials::Credentials;
 use crate::layout::Layout;
 use crate::settings::DRIVER_SETTINGS;
 

@@ -14,7 +14,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use serde::Deserialize;
 use store_core::options::Expires;
 use store_core::{Error, Namespace, Put, Result, Store as _};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::store::Nats;
 use crate::table::Table;
@@ -192,7 +192,7 @@ impl Table {
         // What is not acknowledged, from a batch that broke.
         let mut again = VecDeque::new();
         let (shared, bucket) = (Arc::clone(&self.shared), Arc::clone(&self.bucket));
-        let mut deadline = shared.deadline();
+        let (since, mut deadline) = (Instant::now(), shared.deadline());
         let mut round = 0;
         loop {
             let mut batch = Batch::new(&shared.js.mux, deadline.attempt);
@@ -211,6 +211,9 @@ impl Table {
                     // In front of what was taken from the load and not sent.
                     batch.unanswered.append(&mut again);
                     again = batch.unanswered;
+                    let sent = again.iter().map(|message| message.subject.as_str().into());
+                    let denied = shared.js.mux.has_refused(sent, since);
+                    let fault = if denied { Fault::Denied } else { fault };
                     let may_pass = fault.is_worth_another_try() && !shared.is_closed();
                     if !(may_pass && deadline.pause(round).await) {
                         done.stopped = Some(fault.into_error(true));

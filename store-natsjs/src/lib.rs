@@ -32,6 +32,7 @@ mod base32;
 mod bucket;
 mod builder;
 mod counter;
+mod credentials;
 mod driver;
 mod envelope;
 #[doc(hidden)]
@@ -53,6 +54,7 @@ mod shared;
 mod store;
 mod table;
 mod temporary;
+mod tls;
 mod together;
 mod watch;
 mod wire;
@@ -62,7 +64,8 @@ pub use bucket::{
     Access, Bucket, BucketStatus, Change, Compact, Compacted, Entry, Kept, LiveMap, MapOptions,
     Notice, Operation, Origin, Upstream, Watch, Watcher,
 };
-pub use builder::{Builder, Credentials};
+pub use builder::Builder;
+pub use credentials::Credentials;
 pub use driver::driver;
 pub use import::Imported;
 pub use layout::Layout;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use foldhash::fast::FixedState as Hasher;
 use futures_util::stream::{self, StreamExt as _};
 use store_core::{Error, ErrorKind, Feature, Key, Op, Put, Record, Result};
+use tokio::time::Instant;
 
 use crate::layout::Layout;
 use crate::publish::{Draft, EXPECTED, settled};
@@ -172,7 +173,7 @@ impl Table {
         let mux = &self.shared.js.mux;
         let sent = mux.request_each(message, PIPELINE, self.deadline, |i, reply| {
             if let Some(ack) = acks.get_mut(i) {
-                *ack = Some(read_ack(&reply));
+                *ack = Some(reply.and_then(|reply| read_ack(&reply)));
             }
         });
         // Which were answered shows below.
@@ -183,6 +184,9 @@ impl Table {
                 Some(Ok(stamp)) => {
                     self.acknowledged(&blind.subject, &blind.draft, stamp.sequence);
                     answers[blind.at] = Some(Ok(stamp.sequence));
+                }
+                Some(Err(fault @ Fault::Denied)) => {
+                    answers[blind.at] = Some(Err(fault.into_error(true).into()));
                 }
                 Some(Err(_)) => unknown.push(Blind { refused: true, ..blind }),
                 None => unknown.push(blind),
@@ -219,8 +223,9 @@ impl Table {
         if ops.is_empty() {
             return Ok(Vec::new());
         }
-        let mut via = Via::Copy;
+        let (since, mut via) = (Instant::now(), Via::Copy);
         for round in 0.. {
+            let mut dropped = None;
             match self.steps(ops, via).await {
                 Ok(steps) if steps.is_empty() => return Ok(vec![None; ops.len()]),
                 Ok(steps) => match self.commit(&steps).await {
@@ -234,7 +239,13 @@ impl Table {
                         return Ok(sequences);
                     }
                     Err(Commit::Moved) => via = Via::Leader,
-                    Err(Commit::Again) => {}
+                    Err(Commit::Again(fault)) => {
+                        let mut subjects = steps.iter().map(|step| self.route(&step.subject));
+                        if self.shared.js.mux.has_refused(&mut subjects, since) {
+                            return Err(Fault::Denied.into_error(true).into());
+                        }
+                        dropped = Some(fault);
+                    }
                     Err(Commit::Fail(fail)) => return Err(fail),
                 },
                 // A condition that fails by a copy may hold by the leader.
@@ -245,7 +256,8 @@ impl Table {
                 }
                 Err(fail) => return Err(fail),
             }
-            self.contend(round).await?;
+            let waited = self.contend(round).await;
+            waited.map_err(|fail| dropped.map_or(fail, |fault| fault.into_error(true).into()))?;
         }
         Err(Error::new(ErrorKind::Internal, "unreachable").into())
     }
@@ -348,12 +360,13 @@ impl Table {
                     Err(fault) if fault.is_unknown() => break,
                     // Not all of the batch arrived: it was dropped.
                     Err(fault) if fault.is_api(10_176) || fault.is_api(10_210) => {
-                        return Err(Commit::Again);
+                        return Err(Commit::Again(fault));
                     }
                     Err(Fault::NoResponders) => {
                         let mut round = 0;
                         let again = self.after(Fault::NoResponders, &mut round, true).await;
-                        return Err(again.map_or_else(Commit::Fail, |()| Commit::Again));
+                        let fault = Fault::NoResponders;
+                        return Err(again.map_or_else(Commit::Fail, |()| Commit::Again(fault)));
                     }
                     Err(fault) => return Err(Commit::Fail(fault.into_error(true).into())),
                 }
@@ -361,7 +374,7 @@ impl Table {
         }
         // The answer was lost: the last message shows whether the batch is there.
         let lost = || Error::new(ErrorKind::Timeout, "no answer from the server in time");
-        let Some(last) = steps.last() else { return Err(Commit::Again) };
+        let Some(last) = steps.last() else { return Err(Commit::Fail(lost().into())) };
         let now = self.newest(&last.subject, Via::Leader).await.map_err(|fail| match fail {
             Fail::Error(error) => Commit::Fail(error.outcome_unknown().into()),
             Fail::Gone => Commit::Fail(Fail::Gone),
@@ -388,7 +401,8 @@ pub(crate) const CARRIER: &str = "_kv.check";
 
 enum Commit {
     Moved,
-    Again,
+    /// The batch was dropped, which may pass.
+    Again(Fault),
     Fail(Fail),
 }
 

@@ -25,7 +25,7 @@ const WINDOW: usize = 32;
 #[derive(Default)]
 pub(crate) struct Reaper {
     queue: Mutex<Queue>,
-    sooner: Notify,
+    sooner: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -79,15 +79,17 @@ async fn run(shared: Weak<Shared>) {
             }
             (due, next)
         };
-        let store = &store;
+        let shared = &store;
         stream::iter(due)
             .for_each_concurrent(WINDOW, |(_, name, subject, sequence)| async move {
-                crate::write::bury(store, &name, &subject, sequence).await;
+                crate::write::bury(shared, &name, &subject, sequence).await;
             })
             .await;
-        // The store may go while this waits.
         let wait = next.map_or(Duration::ZERO, |at| at.since(store.now()));
         let wait = wait.min(Duration::from_mins(1));
-        let _ = tokio::time::timeout(wait, store.reaper.sooner.notified()).await;
+        let sooner = Arc::clone(&store.reaper.sooner);
+        // The store may go while this waits.
+        drop(store);
+        let _ = tokio::time::timeout(wait, sooner.notified()).await;
     }
 }

@@ -106,7 +106,8 @@ impl Known {
             default_ttl: if native { millis.map(Duration::from_millis) } else { max_age },
             max_age,
             max_value: limit.unwrap_or(usize::MAX).min(max_value(wanted, payload, server)),
-            ttl: native && history == 1 && switch("allow_msg_ttl"),
+            // What origins wrote may be older than what is here, and would come back.
+            ttl: native && history == 1 && switch("allow_msg_ttl") && !has_sources(&config),
             atomic: switch("allow_atomic") && server.has_batches(),
             batched: switch("allow_batched") && server.has_fast_ingest(),
             direct: switch("allow_direct"),
@@ -223,6 +224,10 @@ pub(crate) fn stream_config(
     config: &DatabaseConfig,
     server: &Server,
 ) -> Result<Json> {
+    finish(new_stream(name, layout), layout, config, server)
+}
+
+fn new_stream(name: &str, layout: Layout) -> Json {
     let mut stream = json!({
         "name": format!("KV_{name}"),
         "subjects": [format!("$KV.{name}.>")],
@@ -254,18 +259,42 @@ pub(crate) fn stream_config(
     if layout.is_go_micro() {
         stream["description"] = GO_MICRO_DESCRIPTION.into();
     }
+    stream
+}
+
+/// The configuration of a new bucket's stream that holds what these origins hold.
+pub(crate) fn aggregate_config(
+    name: &str,
+    origins: Vec<Json>,
+    layout: Layout,
+    config: &DatabaseConfig,
+    server: &Server,
+) -> Result<Json> {
+    let mut stream = new_stream(name, layout);
+    stream["sources"] = origins.into();
+    finish(stream, layout, config, server)
+}
+
+fn finish(
+    mut stream: Json,
+    layout: Layout,
+    config: &DatabaseConfig,
+    server: &Server,
+) -> Result<Json> {
     apply(&mut stream, layout, config, server)?;
-    if stream.get("sources").is_some() {
-        without_first(&mut stream);
+    if has_sources(&stream)
+        && let Some(fields) = stream.as_object_mut()
+    {
+        // With a first sequence of its own, a stream takes nothing of its second origin and on (seen up to nats-server 2.15).
+        fields.remove("first_seq");
     }
     Ok(stream)
 }
 
-/// With a first sequence of its own, a stream takes nothing of its second origin and on (seen up to nats-server 2.15).
-pub(crate) fn without_first(stream: &mut Json) {
-    if let Some(fields) = stream.as_object_mut() {
-        fields.remove("first_seq");
-    }
+/// Whether it aggregates others.
+fn has_sources(stream: &Json) -> bool {
+    let sources = stream.get("sources").and_then(Json::as_array);
+    sources.is_some_and(|sources| !sources.is_empty())
 }
 
 /// Changes a stream's configuration to this database configuration; what it does not speak of stays.
@@ -309,9 +338,6 @@ pub(crate) fn apply(
         Expiry::After(ttl).resolve(SystemClock.now(), None)?;
     }
     if layout == Layout::Native {
-        if server.has_ttl() && history == 1 {
-            set("allow_msg_ttl", true.into());
-        }
         if server.has_batches() {
             set("allow_atomic", true.into());
         }
@@ -344,8 +370,27 @@ pub(crate) fn apply(
         }
     }
     driver_settings(fields, &mut metadata, config)?;
+    if layout == Layout::Native && server.has_ttl() && history == 1 {
+        entrust(fields, config)?;
+    }
     if !metadata.is_empty() {
         fields.insert("metadata".to_owned(), metadata.into());
+    }
+    Ok(())
+}
+
+/// Lets the server remove what has expired, where nothing older can come back. What the origins of an aggregate write may be older.
+fn entrust(fields: &mut Map<String, Json>, config: &DatabaseConfig) -> Result<()> {
+    const NAME: &str = "allow_msg_ttl";
+    let sources = fields.get("sources").and_then(Json::as_array);
+    if sources.is_none_or(Vec::is_empty) {
+        if !config.driver.contains_key(NAME) {
+            fields.insert(NAME.to_owned(), true.into());
+        }
+    } else if config.driver.contains_key(NAME) && fields.get(NAME) == Some(&Json::Bool(true)) {
+        return Err(Error::invalid(
+            "setting `allow_msg_ttl`: of an aggregate nothing is left to the server to remove, as older values could come back",
+        ));
     }
     Ok(())
 }

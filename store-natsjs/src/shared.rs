@@ -189,7 +189,7 @@ impl Shared {
         deadline: Deadline,
     ) -> Result<Option<Arc<Known>>> {
         let info = self.js.stream_info(&bucket.stream, &Json::Null, deadline).await;
-        let info = info.map_err(|fault| no_jetstream(fault, false))?;
+        let info = info.map_err(|fault| fault.into_error(false))?;
         let known = match &info {
             None => None,
             Some(info) => {
@@ -253,7 +253,7 @@ impl Shared {
                 ErrorKind::AlreadyExists,
                 "the database exists with another configuration; update it instead",
             )),
-            Err(fault) => Err(no_jetstream(fault, true)),
+            Err(fault) => Err(fault.into_error(true)),
         }
     }
 
@@ -270,11 +270,6 @@ impl Shared {
         }
         gone
     }
-}
-
-/// Where even the API does not answer, JetStream is off or out of reach.
-fn no_jetstream(fault: Fault, changes: bool) -> Error {
-    fault.into_error(changes)
 }
 
 impl fmt::Debug for Shared {

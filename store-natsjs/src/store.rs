@@ -42,7 +42,8 @@ const WINDOW: usize = 256;
 pub struct Nats(pub(crate) Arc<Shared>);
 
 impl Nats {
-    /// Connects with the default settings.
+    /// Connects with the default settings. The URL names servers only; one with options, or with a database, is opened by a
+    /// [`Registry`](store_core::config::Registry).
     ///
     /// # Errors
     /// `Config` for a URL that is none, `Unauthenticated`, `Unavailable` when no server answers or JetStream is off.

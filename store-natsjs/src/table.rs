@@ -12,6 +12,7 @@ use crate::layout::{Layout, Opened};
 use crate::settings::Known;
 use crate::shared::{Bucket, Shared};
 use crate::together;
+use crate::wire::api::Js;
 use crate::wire::fault::{Fault, STREAM_NOT_FOUND};
 use crate::wire::mux::Deadline;
 use crate::wire::stored::Stored;
@@ -74,6 +75,11 @@ impl Table {
     /// Where a message of a subject is published.
     pub(crate) fn route<'a>(&self, subject: &'a str) -> Cow<'a, str> {
         self.shared.js.route(self.known.origin_api.as_deref(), subject)
+    }
+
+    /// The API of who has the last word: this stream's leader, or its origin's where this is a mirror that stands for it.
+    pub(crate) fn authority(&self) -> Js {
+        self.shared.js.elsewhere(self.known.origin_api.as_deref())
     }
 
     pub(crate) fn revision(&self, sequence: u64) -> Revision {
@@ -153,8 +159,8 @@ impl Table {
         loop {
             let found = if self.known.direct && round == 0 {
                 match self.shared.js.direct_at(&self.bucket.stream, sequence, self.deadline).await {
-                    // A copy may not have it yet.
-                    Ok(None) if self.known.replicas > 1 => self.leader_at(sequence).await,
+                    // A copy, or a mirror that answers, may not have it yet.
+                    Ok(None) => self.leader_at(sequence).await,
                     done => done,
                 }
             } else {
@@ -169,7 +175,7 @@ impl Table {
 
     async fn leader_at(&self, sequence: u64) -> Result<Option<Stored>, Fault> {
         let body = json!({ "seq": sequence });
-        self.shared.js.leader(&self.bucket.stream, &body, self.deadline).await
+        self.authority().leader(&self.bucket.stream, &body, self.deadline).await
     }
 
     /// The newest message of a subject.
@@ -180,7 +186,7 @@ impl Table {
             let found = match from {
                 Via::Leader => {
                     let body = json!({ "last_by_subj": subject });
-                    self.shared.js.leader(&self.bucket.stream, &body, self.deadline).await
+                    self.authority().leader(&self.bucket.stream, &body, self.deadline).await
                 }
                 _ => together::read(self, subject).await,
             };

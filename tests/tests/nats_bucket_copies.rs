@@ -248,6 +248,16 @@ async fn a_database_may_be_a_copy() {
         shows(&copy, "b", Some("2")).await;
         assert_eq!(copy.list().await.unwrap(), ["a", "b"]);
         assert_eq!(copy.write("c", "3").await.unwrap_err().kind(), ErrorKind::Unsupported);
+        // What origins wrote may be older than what is here: nothing is left to the server to remove.
+        nats.update_database(&name("copy"), &config).await.unwrap();
+        let status = nats.bucket(&name("copy")).status().await.unwrap();
+        assert!(!status.message_ttl);
+        let asked = config.driver.insert("allow_msg_ttl".to_owned(), "on".to_owned());
+        assert!(asked.is_none());
+        if version != Version::V2_10 {
+            let refused = nats.update_database(&name("copy"), &config).await.unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::InvalidArgument, "{refused}");
+        }
         let other = table(&Nats::connect(&server.url()).await.unwrap(), "app");
         for _ in 0..20 {
             let now = read(&other, "b").await;
@@ -323,6 +333,15 @@ async fn buckets_of_another_domain_are_read_mirrored_and_aggregated() {
         local.write("new.21", "21").await.unwrap();
         shows(&orders, "new.21", Some("21")).await;
         shows(&local, "new.21", Some("21")).await;
+        // Who asks for the last word gets the origin's, however far the mirror is; and so does who wrote.
+        for i in 0..50 {
+            let value = i.to_string();
+            orders.write("strong", value.clone()).await.unwrap();
+            let found = local.read("strong").strong().await.unwrap().unwrap();
+            assert_eq!(found.value(), value.as_bytes());
+            local.write("own", value.clone()).await.unwrap();
+            assert_eq!(read(&local, "own").await.as_ref(), Some(&value));
+        }
 
         // Some keys, with others of its own.
         let fresh = leaf.bucket(&name("fresh"));

@@ -14,7 +14,7 @@ use keys::{Certificates, Operator, certificates, creds};
 use nkeys::KeyPair;
 use serde_json::json;
 use store_core::config::{Config, Registry, StoreBuilder};
-use store_core::{DatabaseConfig, Error, ErrorKind, Name, Outcome, StoreAdmin, Table};
+use store_core::{DatabaseConfig, Error, ErrorKind, Key, Name, Outcome, Put, StoreAdmin, Table};
 use store_natsjs::{Builder, Credentials, Nats, async_nats};
 use tests::servers::nats::{Server, Setup};
 
@@ -289,7 +289,7 @@ async fn a_connection_that_is_handed_in_is_used_and_left_open() {
 async fn what_a_user_may_not_do_is_said_at_once_and_the_rest_works() {
     let server = server(
         "authorization { users: [\n\
-        { user: writer, password: pw, permissions: { publish: { deny: [\"$KV.app.secret.>\"] } } },\n\
+        { user: writer, password: pw, permissions: { publish: { deny: [\"$KV.app.secret.>\", \"$KV.app.part.hidden\"] } } },\n\
         { user: reader, password: pw, permissions: { publish: { deny: [\"$KV.>\", \"$JS.API.STREAM.CREATE.>\", \"$JS.API.STREAM.DELETE.>\"] } } },\n\
         { user: inbox, password: pw, permissions: { subscribe: { allow: [\"_MINE.>\"] } } },\n\
         ] }",
@@ -297,7 +297,8 @@ async fn what_a_user_may_not_do_is_said_at_once_and_the_rest_works() {
     let user = |user: &str| {
         builder(&server).credentials(Credentials::UserPassword(user.into(), "pw".into()))
     };
-    let writer: Arc<dyn StoreAdmin> = Arc::new(user("writer").connect().await.unwrap());
+    let nats = user("writer").connect().await.unwrap();
+    let writer: Arc<dyn StoreAdmin> = Arc::new(nats.clone());
     let database = writer.database("app").unwrap();
     let (open, secret) = (database.table("open").unwrap(), database.table("secret").unwrap());
     open.write("k", "v").await.unwrap();
@@ -311,6 +312,27 @@ async fn what_a_user_may_not_do_is_said_at_once_and_the_rest_works() {
     assert!(since.elapsed() < Duration::from_secs(2), "{:?}", since.elapsed());
     let many = database.table("open").unwrap();
     assert!(many.write_many([("a", "1"), ("b", "2")]).await.iter().all(Result::is_ok));
+
+    // Of many at once, only what is denied is refused, and of all or nothing, all.
+    let part = database.table("part").unwrap();
+    let three = ["a", "hidden", "z"];
+    let done = part.write_many(three.map(|key| (key, "1"))).await;
+    let denied = done[1].as_ref().unwrap_err();
+    assert_eq!(
+        (denied.kind(), denied.outcome()),
+        (ErrorKind::PermissionDenied, Outcome::NotApplied)
+    );
+    assert!(done[0].is_ok() && done[2].is_ok(), "{done:?}");
+    let batch = three.iter().fold(part.batch(), |batch, key| batch.write(*key, "2"));
+    let denied = batch.commit().await.unwrap_err();
+    assert_eq!(
+        (denied.kind(), denied.outcome()),
+        (ErrorKind::PermissionDenied, Outcome::NotApplied)
+    );
+    let puts = three.iter().map(|key| Put::new(Key::new(key).unwrap(), "3"));
+    let stopped = nats.import(part.namespace(), puts).await.unwrap().stopped.unwrap();
+    assert_eq!(stopped.kind(), ErrorKind::PermissionDenied, "{stopped:?}");
+    assert!(part.read("hidden").await.unwrap().is_none());
 
     let reader: Arc<dyn StoreAdmin> = Arc::new(user("reader").connect().await.unwrap());
     let t = reader.database("app").unwrap().table("open").unwrap();

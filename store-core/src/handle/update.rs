@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use crate::call::Operation;
 use crate::capability::Feature;
+use crate::chance::chance;
 use crate::error::{Error, ErrorKind, Result};
 use crate::handle::Table;
 use crate::name::Key;
@@ -160,17 +161,11 @@ async fn back_off(attempt: u32) {
         return;
     }
     let most = Duration::from_micros(50) * (1 << attempt.min(9));
-    let pause = most.mul_f64(random()).min(Duration::from_millis(20));
+    let pause = most.mul_f64(chance()).min(Duration::from_millis(20));
     // Without a runtime's timer the executor decides who is next.
     if attempt > 2 && tokio::runtime::Handle::try_current().is_ok() {
         tokio::time::sleep(pause).await;
     } else {
         tokio::task::yield_now().await;
     }
-}
-
-/// A number in 0..1, seeded by the process's own hash seed.
-fn random() -> f64 {
-    use std::hash::{BuildHasher as _, RandomState};
-    f64::from(RandomState::new().hash_one(0u8) as u32) / f64::from(u32::MAX)
 }

@@ -1,7 +1,8 @@
 //! Waiting, with a little chance in it.
 
-use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
+
+use crate::chance::chance;
 
 /// Waits so long on Tokio's timer; `false` at once where there is none.
 pub(super) async fn pause(duration: Duration) -> bool {
@@ -14,9 +15,7 @@ pub(super) async fn pause(duration: Duration) -> bool {
 
 /// Between half of it and all of it, so that those who failed together do not come back together.
 pub(super) fn jittered(duration: Duration) -> Duration {
-    // Every new state hashes differently, from the process's own random seed.
-    let chance = f64::from(RandomState::new().hash_one(0u8) as u32) / f64::from(u32::MAX);
-    duration.mul_f64(0.5 + chance / 2.0)
+    duration.mul_f64(0.5 + chance() / 2.0)
 }
 
 #[cfg(test)]

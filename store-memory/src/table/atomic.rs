@@ -31,19 +31,26 @@ impl Table {
         if steps.iter().any(|step| step.draft.is_some()) {
             self.exists()?;
         }
-        let mut more = Size::default();
+        let (mut more, mut back) = (Size::default(), Size::default());
         for Step { hash, op, draft } in &steps {
-            let current = self.live(locked.shard(*hash), *hash, op.key().as_bytes(), now);
+            let shard = locked.shard(*hash);
+            let told = shard.told;
+            let current = self.live(shard, *hash, op.key().as_bytes(), now);
             op.condition().check(current).map_err(|error| error.with_key(op.key()))?;
             if let Some(draft) = draft {
                 let room = Room::of(current, &draft.record);
                 more.records += room.more.records;
                 more.bytes += room.more.bytes;
+                back.bytes += room.less.min(told.bytes);
+            } else if let (Op::Remove(_), Some(record)) = (op, current) {
+                let gone = Room::all(record);
+                back.records += gone.records.min(told.records);
+                back.bytes += gone.bytes.min(told.bytes);
             }
         }
         // Room for all of it before any of it.
         if self.state.is_bounded() {
-            self.state.grow(more)?;
+            self.state.grow(more, back)?;
         }
         let mut written = Vec::with_capacity(steps.len());
         let mut old = Vec::with_capacity(steps.len());

@@ -230,7 +230,7 @@ impl Table {
             let held = shard.find(draft.hash, key);
             condition.check(held)?;
             if self.state.is_bounded() {
-                self.state.grow(Room::of(held, &draft.record).more)?;
+                self.state.grow(Room::of(held, &draft.record).more, Size::default())?;
             }
         }
         Ok(self.place(shard, draft, now))
@@ -358,15 +358,20 @@ impl Table {
 /// What a write takes and what it gives back.
 pub(super) struct Room {
     pub(super) more: Size,
-    less: u64,
+    pub(super) less: u64,
 }
 
 impl Room {
+    /// What a record takes, its old versions apart.
+    pub(super) fn all(record: &Record) -> Size {
+        Size { records: 1, bytes: (record.footprint() + OVERHEAD) as u64 }
+    }
+
     #[inline]
     pub(super) fn of(held: Option<&Record>, record: &Record) -> Self {
         let cost = record.footprint() as u64;
         let Some(held) = held.map(|held| held.footprint() as u64) else {
-            return Self { more: Size { records: 1, bytes: cost + OVERHEAD as u64 }, less: 0 };
+            return Self { more: Self::all(record), less: 0 };
         };
         let more = Size { records: 0, bytes: cost.saturating_sub(held) };
         Self { more, less: held.saturating_sub(cost) }

@@ -6,7 +6,6 @@ use store_core::{DatabaseConfig, Error, ErrorKind, Name, Result};
 use super::status::BucketStatus;
 use super::{Bucket, check_filter};
 use crate::admin::missing;
-use crate::layout::Layout;
 use crate::settings;
 use crate::store::Nats;
 use crate::wire::fault::{Fault, STREAM_NOT_FOUND};
@@ -243,26 +242,19 @@ impl Bucket {
         let shared = &self.store.0;
         shared.open()?;
         let layout = shared.rules.layout_of(self.name());
-        let mut stream =
-            settings::stream_config(self.name().as_str(), layout, config, &shared.server()?)?;
         let sources = origins.iter().map(|origin| {
             if origin.bucket == *self.name() && !origin.is_external() {
                 return Err(Error::invalid("a bucket cannot be its own origin"));
             }
             origin.config(self.name(), true)
         });
-        stream["sources"] = sources.collect::<Result<Vec<_>>>()?.into();
-        settings::without_first(&mut stream);
+        let (name, sources) = (self.name().as_str(), sources.collect::<Result<Vec<_>>>()?);
+        let mut stream =
+            settings::aggregate_config(name, sources, layout, config, &shared.server()?)?;
         if access == Access::ReadOnly
             && let Some(fields) = stream.as_object_mut()
         {
             fields.remove("subjects");
-        }
-        if layout == Layout::Native
-            && let Some(fields) = stream.as_object_mut()
-        {
-            // What others wrote may be older than what is here.
-            fields.remove("allow_msg_ttl");
         }
         self.store.make(&format!("KV_{}", self.name()), &stream).await?;
         let bucket = shared.bucket(self.name());

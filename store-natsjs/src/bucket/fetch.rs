@@ -25,9 +25,8 @@ impl Table {
 
     /// The message of a sequence.
     pub(super) async fn whole_at(&self, sequence: u64) -> Result<Option<Whole>, Fail> {
-        // A copy that is behind may not have it yet.
-        let one = self.known.replicas == 1;
-        self.whole(&json!({ "seq": sequence }), |found| one || found.is_some()).await
+        // A copy, or a mirror that answers, may not have it yet.
+        self.whole(&json!({ "seq": sequence }), |found| found.is_some()).await
     }
 
     /// From any copy whose answer will do, else from the leader.
@@ -70,7 +69,7 @@ impl Table {
     }
 
     async fn leader_whole(&self, body: &Json) -> Result<Option<Whole>, Fault> {
-        let js = &self.shared.js;
+        let js = self.authority();
         let to = js.subject(&format!("STREAM.MSG.GET.{}", self.bucket.stream));
         let message = js.mux.request(&to, None, body.to_string().into(), self.deadline).await?;
         let stored = Stored::from_get(&message.payload)?;

@@ -64,6 +64,12 @@ impl Js {
         }
     }
 
+    /// The API of this prefix, where there is one, over the same connection.
+    pub(crate) fn elsewhere(&self, prefix: Option<&str>) -> Self {
+        let prefix = prefix.map_or_else(|| Arc::clone(&self.prefix), Arc::from);
+        Self { mux: Arc::clone(&self.mux), prefix }
+    }
+
     pub(crate) fn subject(&self, rest: &str) -> String {
         [&self.prefix, ".", rest].concat()
     }
@@ -82,7 +88,7 @@ impl Js {
             let answer = self.mux.request(subject.clone(), None, payload.clone(), deadline).await;
             match answer.and_then(|message| read_answer(&message.payload)) {
                 Err(fault) if fault.is_worth_another_try() && deadline.pause(round).await => {
-                    round += 1
+                    round += 1;
                 }
                 done => return done,
             }

@@ -7,7 +7,8 @@
 //! its answer and not by a task in between. The one who looked last is woken by what comes next; when it leaves, it wakes the task
 //! of the mux, which looks in its place. That task also keeps the time of all requests: a timer for each would cost more.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, VecDeque};
 use std::future::{Future as _, poll_fn};
 use std::hash::BuildHasher as _;
 use std::pin::pin;
@@ -73,11 +74,20 @@ type Answer = Result<Message, Fault>;
 
 enum Reply {
     One(oneshot::Sender<Answer>),
-    Many { held: Vec<Message>, sender: mpsc::UnboundedSender<Result<Vec<Message>, Fault>> },
-    Each { held: Vec<(usize, Message)>, left: usize, sender: Replies },
+    Many {
+        held: Vec<Message>,
+        sender: mpsc::UnboundedSender<Result<Vec<Message>, Fault>>,
+    },
+    Each {
+        held: Vec<(usize, Answer)>,
+        left: usize,
+        /// What each request was sent to.
+        subjects: Vec<u64>,
+        sender: Replies,
+    },
 }
 
-type Replies = mpsc::UnboundedSender<Result<Vec<(usize, Message)>, Fault>>;
+type Replies = mpsc::UnboundedSender<Result<Vec<(usize, Answer)>, Fault>>;
 
 struct Slot {
     reply: Reply,
@@ -92,6 +102,20 @@ struct Slot {
 }
 
 impl Slot {
+    /// Of several requests, those end whose subjects the server refused; the others go on.
+    fn refuse(&mut self, refused: &[u64]) {
+        let Reply::Each { held, left, subjects, sender } = &mut self.reply else { return };
+        if refused.is_empty() {
+            return;
+        }
+        for (i, _) in subjects.iter().enumerate().filter(|(_, subject)| refused.contains(subject)) {
+            *left = left.saturating_sub(1);
+            held.push((i, Err(Fault::Denied)));
+        }
+        self.heard = true;
+        drop(sender.send(Ok(std::mem::take(held))));
+    }
+
     fn fail(self, fault: Fault) {
         match self.reply {
             Reply::One(sender) => drop(sender.send(Err(fault))),
@@ -107,6 +131,7 @@ pub(crate) struct Mux {
     inbox: String,
     next: AtomicU64,
     line: Arc<Line>,
+    refusals: Refusals,
     task: tokio::task::AbortHandle,
 }
 
@@ -166,10 +191,10 @@ impl Line {
         };
         let mut slots = self.slots.lock();
         match slots.get_mut(&number)? {
-            Slot { reply: Reply::Each { held, left, sender }, heard, .. } => {
+            Slot { reply: Reply::Each { held, left, sender, .. }, heard, .. } => {
                 *heard = true;
                 *left = left.saturating_sub(1);
-                held.push((index, message));
+                held.push((index, Ok(message)));
                 if *left > 0 && held.len() < CHUNK / 4 {
                     return None;
                 }
@@ -205,7 +230,7 @@ impl Line {
 
     /// Fails what can no longer be answered.
     fn look_after(&self, client: &Client, refusals: &Refusals) {
-        let refused = std::mem::take(&mut *refusals.0.lock());
+        let refused = refusals.news();
         let mut slots = self.slots.lock();
         if slots.is_empty() {
             return;
@@ -214,6 +239,7 @@ impl Line {
         let down = client.connection_state() != State::Connected;
         let now = Instant::now();
         let ended = slots.extract_if(|_, slot| {
+            slot.refuse(&refused);
             if std::mem::take(&mut slot.heard) {
                 slot.until = slot.deadline.attempt_ends();
             }
@@ -238,7 +264,18 @@ impl Line {
 
 /// The subjects that the server refused, told by the connection's events.
 #[derive(Clone, Default)]
-pub(crate) struct Refusals(Arc<Mutex<Vec<u64>>>);
+pub(crate) struct Refusals(Arc<Mutex<Refused>>);
+
+#[derive(Default)]
+struct Refused {
+    /// Nobody has looked at them.
+    news: Vec<u64>,
+    /// The last ones, for what has no answer of its own.
+    last: VecDeque<(Instant, u64)>,
+}
+
+/// How many refused subjects are remembered.
+const REFUSED: usize = 4096;
 
 impl Refusals {
     /// Takes the text of a server error.
@@ -247,11 +284,19 @@ impl Refusals {
         if lower.contains("permissions violation for publish")
             && let Some(subject) = text.split('"').nth(1)
         {
-            let mut list = self.0.lock();
-            if list.len() < 4096 {
-                list.push(hash(subject));
+            let (subject, mut refused) = (hash(subject), self.0.lock());
+            if refused.news.len() < REFUSED {
+                refused.news.push(subject);
             }
+            if refused.last.len() == REFUSED {
+                refused.last.pop_front();
+            }
+            refused.last.push_back((Instant::now(), subject));
         }
+    }
+
+    fn news(&self) -> Vec<u64> {
+        std::mem::take(&mut self.0.lock().news)
     }
 }
 
@@ -270,13 +315,25 @@ impl Mux {
             task: AtomicWaker::new(),
             prefix: inbox.len(),
         });
-        let task = tokio::spawn(stand_in(Arc::clone(&line), client.clone(), refusals));
+        let task = tokio::spawn(stand_in(Arc::clone(&line), client.clone(), refusals.clone()));
         let task = task.abort_handle();
-        Ok(Self { client, inbox, next: AtomicU64::new(TASK + 1), line, task })
+        Ok(Self { client, inbox, next: AtomicU64::new(TASK + 1), line, refusals, task })
     }
 
     pub(crate) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Whether the server has refused one of these subjects since then. It says so beside the answers, soon after it did.
+    pub(crate) fn has_refused<'a>(
+        &self,
+        mut subjects: impl Iterator<Item = Cow<'a, str>>,
+        since: Instant,
+    ) -> bool {
+        let refused = self.refusals.0.lock();
+        let of_late =
+            |wanted| refused.last.iter().any(|(at, subject)| *at >= since && *subject == wanted);
+        !refused.last.is_empty() && subjects.any(|subject| of_late(hash(&subject)))
     }
 
     /// How many requests wait for an answer.
@@ -399,18 +456,18 @@ impl Mux {
 
 impl Mux {
     /// Requests of one reply each, so many under way at a time. `message` gives the next, `each` gets the replies with the numbers of
-    /// their requests, in the order in which they come. After a fault, some have had no reply.
+    /// their requests, in the order in which they come, and which subjects were refused. After a fault, some have had no reply.
     pub(crate) async fn request_each(
         &self,
         message: impl Fn(usize) -> Option<(String, HeaderMap, Bytes)> + Send,
         window: usize,
         deadline: Deadline,
-        mut each: impl FnMut(usize, Message) + Send,
+        mut each: impl FnMut(usize, Answer) + Send,
     ) -> Result<(), Fault> {
         self.connected(deadline).await?;
         let until = deadline.attempt_ends();
         let (sender, mut receiver) = mpsc::unbounded_channel();
-        let reply = Reply::Each { held: Vec::new(), left: 0, sender };
+        let reply = Reply::Each { held: Vec::new(), left: 0, subjects: Vec::new(), sender };
         let waiting = self.register("", reply, until, deadline);
         let inbox = waiting.inbox();
         let (mut sent, mut answered, mut is_last) = (0, 0, false);
@@ -421,7 +478,7 @@ impl Mux {
                     is_last = true;
                     break;
                 };
-                waiting.expect_another();
+                waiting.expect_another(&subject);
                 let mut digits = itoa::Buffer::new();
                 let reply = [&*inbox, "-", digits.format(sent)].concat();
                 self.send(subject, reply, Some(headers), payload).await?;
@@ -466,11 +523,12 @@ impl Waiting<'_> {
         [&self.mux.inbox, digits.format(self.number)].concat()
     }
 
-    fn expect_another(&self) {
-        if let Some(Slot { reply: Reply::Each { left, .. }, .. }) =
+    fn expect_another(&self, subject: &str) {
+        if let Some(Slot { reply: Reply::Each { left, subjects, .. }, .. }) =
             self.mux.line.slots.lock().get_mut(&self.number)
         {
             *left += 1;
+            subjects.push(hash(subject));
         }
     }
 
