@@ -362,6 +362,27 @@ async fn a_server_that_does_not_answer_is_waited_for_as_long_as_the_link_says() 
     host.until_health(None).await;
 }
 
+/// With upstream's settings only, on a server that is set up as upstream demands.
+#[tokio::test]
+#[ignore = "until the driver can watch its layout `plain`; then the test after this one goes"]
+async fn components_are_told_what_others_write_by_upstreams_settings() {
+    let server = Server::with(&["--notify-keyspace-events", "Kg$"]);
+    let host = Host::start(Start::default()).await;
+    let told = Told::listen(&host, "w1").await;
+    host.put(&source("w1", "default", json!({"URL": url(&server), "WATCH": "SET@k,DEL@k"}))).await;
+    told.begun(&host, async || drop(server.command(&["SET", "k", "begin"]))).await;
+    server.command(&["SET", "k", "ready"]);
+    told.until(&host, "k=ready").await;
+    told.clear();
+    server.command(&["SET", "k", "v"]);
+    server.command(&["SET", "other", "not told"]);
+    told.until(&host, "k=v").await;
+    server.command(&["DEL", "k"]);
+    told.until(&host, "-k").await;
+    assert_eq!(told.all(), ["k=v", "-k"]);
+    host.until_health(None).await;
+}
+
 /// With upstream's settings only.
 #[tokio::test]
 async fn what_cannot_be_watched_is_said_once_and_shows_in_health() {

@@ -54,7 +54,7 @@ pub(crate) async fn run(data: HostData, registry: Registry) -> Result<()> {
     let prefix: Arc<str> = format!("{}.{own}", data.lattice).into();
     let wrpc = wrpc_transport_nats::Client::new(nats.clone(), Arc::clone(&prefix), Some(prefix));
     let wrpc = wrpc.await.context("cannot serve in the lattice")?;
-    let wrpc = Whole::new(wrpc, nats.clone());
+    let wrpc = Whole::new(wrpc, &nats);
     let serving = Box::pin(bindings::serve(&wrpc, Serve::new(Arc::clone(&links)))).await?;
     let mut calls =
         select_all(serving.into_iter().map(|(interface, function, calls)| {

@@ -27,12 +27,14 @@ const ASIDE: usize = 256;
 /// A transport whose calls are whole before they are served.
 pub(crate) struct Whole {
     transport: Client,
-    nats: async_nats::Client,
+    /// The bytes from which on a message may be the first of several: callers fill one before they send another.
+    full: usize,
 }
 
 impl Whole {
-    pub(crate) fn new(transport: Client, nats: async_nats::Client) -> Self {
-        Self { transport, nats }
+    /// Over the lattice's connection.
+    pub(crate) fn new(transport: Client, nats: &async_nats::Client) -> Self {
+        Self { transport, full: nats.server_info().max_payload / 2 }
     }
 }
 
@@ -49,14 +51,10 @@ impl Serve for Whole {
     ) -> Result<impl Stream<Item = Result<(NatsContext, SubjectWriter, Parameters)>> + Send + 'static>
     {
         let calls = self.transport.serve(instance, func, paths).await?;
-        let nats = self.nats.clone();
-        let whole = calls.map(move |call| {
-            // Callers fill a message before they send a second one.
-            let full = nats.server_info().max_payload / 2;
-            async move {
-                let (cx, outgoing, incoming) = call?;
-                Ok((cx, outgoing, Parameters::read(incoming, full).await?))
-            }
+        let full = self.full;
+        let whole = calls.map(move |call| async move {
+            let (cx, outgoing, incoming) = call?;
+            Ok((cx, outgoing, Parameters::read(incoming, full).await?))
         });
         Ok(whole.buffer_unordered(ASIDE))
     }
