@@ -24,15 +24,10 @@ pub enum Error {
     Unavailable(String),
     /// Too large, too many, or full.
     QuotaExceeded(String),
+    /// The backend, as it is or as it is configured, can never do this.
+    Unsupported(String),
     /// Anything else.
     Other(String),
-}
-
-impl Error {
-    /// For interfaces that know three cases only: the text of all the others.
-    pub fn text(&self) -> String {
-        self.to_string()
-    }
 }
 
 impl fmt::Display for Error {
@@ -45,6 +40,7 @@ impl fmt::Display for Error {
             | Self::Timeout(text)
             | Self::Unavailable(text)
             | Self::QuotaExceeded(text)
+            | Self::Unsupported(text)
             | Self::Other(text) => text,
         })
     }
@@ -66,6 +62,7 @@ impl From<store_core::Error> for Error {
             ErrorKind::TooLarge | ErrorKind::Full | ErrorKind::RateLimited => {
                 Self::QuotaExceeded(text)
             }
+            ErrorKind::Unsupported | ErrorKind::Config => Self::Unsupported(text),
             _ => Self::Other(text),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, IsTerminal as _, Read as _};
 
+use anyhow::{Context as _, bail};
 use provider::wasmcloud::{Provider, drivers};
 use tracing_subscriber::EnvFilter;
 
@@ -30,14 +31,20 @@ All of them, with defaults and examples: docs/provider.md.
 fn main() -> anyhow::Result<()> {
     let drivers = drivers();
     let stdin = std::io::stdin();
-    let help = std::env::args().skip(1).any(|argument| matches!(&*argument, "--help" | "-h"));
-    if help || stdin.is_terminal() {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let help = arguments.iter().any(|argument| argument == "--help" || argument == "-h");
+    if help || arguments.is_empty() && stdin.is_terminal() {
         println!("{HELP}\nBackends in this build: {}", drivers.schemes().join(", "));
         return Ok(());
     }
-    let mut line = String::new();
+    if !arguments.is_empty() {
+        bail!("there are no arguments: a wasmCloud host starts this program; see --help");
+    }
+    let mut line = Vec::new();
     // A host writes one line; whatever else is there is read no further than any host data is long.
-    stdin.lock().take(65 << 20).read_line(&mut line)?;
+    stdin.lock().take(65 << 20).read_until(b'\n', &mut line)?;
+    // The error would show what is there.
+    let line = String::from_utf8(line).ok().context("stdin is not base64 of host data")?;
     let provider = Provider::new(&line)?;
     drop(line);
     let filter = EnvFilter::try_from_default_env()

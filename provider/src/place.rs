@@ -1,12 +1,16 @@
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use store_core::layer::{Layers, Retry};
 use store_core::{DatabaseConfig, ErrorKind, Name, StoreAdmin, Table};
+use tokio::time::Instant;
 
 use crate::{Connection, Limits, Result};
+
+/// How long nobody tries again to create a database after that failed.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// Whether a database that does not exist is created when a bucket in it is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,8 +28,8 @@ pub enum Create {
 #[derive(Clone)]
 pub struct Place {
     source: Source,
-    /// Where it was seen that the database exists. A place and the places derived from it share it.
-    seen: Arc<Mutex<HashSet<Name>>>,
+    /// What was seen of databases. A place and the places derived from it share it.
+    seen: Arc<Mutex<HashMap<Name, Seen>>>,
     pub(crate) database: Name,
     pub(crate) table: String,
     pub(crate) prefix: Arc<str>,
@@ -34,6 +38,14 @@ pub struct Place {
     create: Create,
     config: Arc<DatabaseConfig>,
     retry: Option<Retry>,
+}
+
+#[derive(Clone, Copy)]
+enum Seen {
+    /// It exists.
+    There,
+    /// It does not, and could not be created then.
+    Failed(Instant),
 }
 
 #[derive(Clone)]
@@ -128,28 +140,17 @@ impl Place {
     }
 
     async fn exists(&self, store: &dyn StoreAdmin) -> Result<()> {
-        if self.seen().contains(&self.database) {
-            return Ok(());
-        }
-        match store.database_status(&self.database).await {
-            Ok(_) => {}
-            // The driver's own way: the first write makes it, with the defaults of the connection.
-            Err(error)
-                if error.kind() == ErrorKind::NotFound
-                    && self.create == Create::Missing
-                    && *self.config == DatabaseConfig::new() => {}
-            Err(error) if error.kind() == ErrorKind::NotFound && self.create != Create::Never => {
-                match store.create_database(&self.database, &self.config).await {
-                    Ok(()) => {}
-                    // Somebody else was first.
-                    Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                    Err(error) if self.create == Create::Try => {
-                        tracing::warn!(database = %self.database, %error, "cannot create the database");
-                        return Err(crate::Error::NoSuchStore);
-                    }
-                    Err(error) => return Err(error.into()),
-                }
+        let seen = self.seen().get(&self.database).copied();
+        match seen {
+            Some(Seen::There) => return Ok(()),
+            Some(Seen::Failed(when)) if when.elapsed() < PAUSE => {
+                return Err(crate::Error::NoSuchStore);
             }
+            _ => {}
+        }
+        match store.database_exists(&self.database).await {
+            Ok(true) => {}
+            Ok(false) => self.missing(store).await?,
             // Credentials may allow the records and not the administration: the call itself will tell. Where a layout knows no
             // databases, the one that there is is always there.
             Err(error)
@@ -157,8 +158,29 @@ impl Place {
             }
             Err(error) => return Err(error.into()),
         }
-        self.seen().insert(self.database.clone());
+        self.seen().insert(self.database.clone(), Seen::There);
         Ok(())
+    }
+
+    /// Meets a database that does not exist.
+    async fn missing(&self, store: &dyn StoreAdmin) -> Result<()> {
+        match self.create {
+            Create::Never => return Err(crate::Error::NoSuchStore),
+            // The driver's own way: the first write makes it, with the defaults of the connection.
+            Create::Missing if *self.config == DatabaseConfig::new() => return Ok(()),
+            Create::Missing | Create::Try => {}
+        }
+        match store.create_database(&self.database, &self.config).await {
+            Ok(()) => Ok(()),
+            // Somebody else was first.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            Err(error) if self.create == Create::Try => {
+                tracing::warn!(database = %self.database, %error, "cannot create the database");
+                self.seen().insert(self.database.clone(), Seen::Failed(Instant::now()));
+                Err(crate::Error::NoSuchStore)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Looks again whether the database exists, as somebody may have deleted it.
@@ -166,7 +188,7 @@ impl Place {
         self.seen().remove(&self.database);
     }
 
-    fn seen(&self) -> std::sync::MutexGuard<'_, HashSet<Name>> {
+    fn seen(&self) -> std::sync::MutexGuard<'_, HashMap<Name, Seen>> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -124,7 +124,7 @@ impl Connection {
     /// The store, for which a call waits a little where it is not there yet.
     ///
     /// # Errors
-    /// `Unavailable` with the last reason, `Other` where the configuration is wrong.
+    /// `Unavailable` with the last reason, `Unsupported` where the configuration is wrong.
     pub async fn store(&self) -> Result<Arc<dyn StoreAdmin>> {
         if let State::Ready(store) = &*self.state.borrow() {
             return Ok(Arc::clone(store));
@@ -138,7 +138,7 @@ impl Connection {
         };
         match state {
             State::Ready(store) => Ok(store),
-            State::Refused(error) => Err(Error::Other(format!("{}: {error}", self.address))),
+            State::Refused(error) => Err(Error::Unsupported(format!("{}: {error}", self.address))),
             State::Trying(reason) => {
                 let why = reason.map_or_else(|| "no answer yet".to_owned(), |e| e.to_string());
                 Err(Error::Unavailable(format!("{} is not connected: {why}", self.address)))

@@ -118,7 +118,7 @@ impl Bucket {
     /// when it is back; what was lost meanwhile is told of as the values that are there then.
     ///
     /// # Errors
-    /// `Other` where the backend cannot watch, and why it could not be begun.
+    /// `Unsupported` where the backend cannot watch, and why it could not be begun.
     pub async fn watch(&self, filter: Filter) -> Result<Watching> {
         let scope = filter.scope(self)?;
         let events = open(self, &scope, None).await.map_err(|e| self.fail(e))?;

@@ -85,6 +85,19 @@ async fn a_database_is_created_only_where_the_place_says_so() {
     assert_eq!(never.open("x").await.unwrap_err(), Error::NoSuchStore, "it looks again");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_database_that_cannot_be_created_is_tried_again_only_after_a_while() {
+    let store = Arc::new(Memory::builder().auto_create(false).build());
+    let never = DatabaseConfig::new().with_replicas(3);
+    let buckets = Buckets::any(on(&store).create(Create::Try, never));
+    assert_eq!(buckets.open("x").await.unwrap_err(), Error::NoSuchStore);
+    store.create_database(&Name::new("app").unwrap(), &DatabaseConfig::new()).await.unwrap();
+    tokio::time::advance(Duration::from_secs(4)).await;
+    assert_eq!(buckets.open("x").await.unwrap_err(), Error::NoSuchStore, "nobody looked again");
+    tokio::time::advance(Duration::from_secs(2)).await;
+    buckets.open("x").await.unwrap().set("k", "v").await.unwrap();
+}
+
 #[tokio::test]
 async fn values_are_set_read_listed_and_deleted() {
     let bucket = bucket(place()).await;

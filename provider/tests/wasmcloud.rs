@@ -6,22 +6,21 @@
 mod host;
 
 use std::future::Future;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result as Wire;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use host::{HOST, Host, LATTICE, PROVIDER, Start, by, link, spawn};
+use host::told::Told;
+use host::{HOST, Host, LATTICE, PROVIDER, Start, by, link, source, spawn};
 use serde_json::json;
-use wrpc_transport_nats::NatsContext;
 
 #[allow(missing_docs, clippy::pedantic, clippy::clone_on_ref_ptr, clippy::use_self)]
 #[allow(clippy::future_not_send, unused_qualifications, unreachable_pub)]
 mod bindings {
     wit_bindgen_wrpc::generate!({ path: "wit", world: "host" });
 }
-use bindings::exports::wrpc::keyvalue::watcher;
 use bindings::wrpc::keyvalue::{atomics, batch, store};
 use store::Error;
 
@@ -572,27 +571,6 @@ async fn cancelled_calls_hurt_nobody() {
     assert_eq!(host.health().await.unwrap(), json!({"healthy": true}));
 }
 
-/// A component that is told of changes.
-#[derive(Clone, Default)]
-struct Told(Arc<Mutex<Vec<String>>>);
-
-impl watcher::Handler<NatsContext> for Told {
-    async fn on_set(&self, cx: NatsContext, bucket: String, key: String, value: Bytes) -> Wire<()> {
-        let headers = cx.headers.unwrap();
-        let trace = headers.get("traceparent").unwrap().as_str();
-        assert!(trace.starts_with("00-") && trace.len() == 55, "{trace}");
-        let source = headers.get("source-id").unwrap().to_string();
-        assert_eq!((source.as_str(), bucket.as_str()), (PROVIDER, "0"));
-        self.0.lock().unwrap().push(format!("{key}={}", String::from_utf8_lossy(&value)));
-        Ok(())
-    }
-
-    async fn on_delete(&self, _: NatsContext, _: String, key: String) -> Wire<()> {
-        self.0.lock().unwrap().push(format!("-{key}"));
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn components_are_told_of_changes() {
     let shared = json!({"backend": "memory", "database": "w"});
@@ -600,48 +578,18 @@ async fn components_are_told_of_changes() {
     let c1 = Component::new(&host, "c1");
     let mut told = Vec::new();
     for watcher in ["w1", "w2"] {
-        let heard = Told::default();
-        told.push(heard.clone());
-        let prefix: Arc<str> = format!("{LATTICE}.{watcher}").into();
-        let nats = host.server.client().await;
-        let wrpc = wrpc_transport_nats::Client::new(nats, Arc::clone(&prefix), Some(prefix)).await;
-        let wrpc = wrpc.unwrap();
-        let serving = bindings::serve(&wrpc, heard).await.unwrap();
-        tokio::spawn(async move {
-            let _wrpc = wrpc;
-            let mut calls = stream::select_all(serving.into_iter().map(|(_, _, calls)| calls));
-            while let Some(call) = calls.next().await {
-                call.unwrap().await.unwrap();
-            }
-        });
-        let mut source = link(PROVIDER, "default", json!({}));
-        source["target"] = json!(watcher);
-        source["source_config"] =
-            json!({"backend": "memory", "database": "w", "WATCH": "SET@job,DEL@job"});
-        host.put(&source).await;
-        host.put(&source).await;
+        told.push(Told::listen(&host, watcher).await);
+        let config = json!({"backend": "memory", "database": "w", "WATCH": "SET@job,DEL@job"});
+        host.put(&source(watcher, "default", config)).await;
         assert!(host.health().await.is_some(), "a second watcher blocks nothing");
     }
-    let until = async |told: &Told, last: &str| {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while told.0.lock().unwrap().last().is_none_or(|told| told != last) {
-            assert!(Instant::now() < deadline, "{:?}\n{}", told.0.lock().unwrap(), host.log());
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    // Whether the watch has begun shows in the first change that arrives.
     for told in &told {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while told.0.lock().unwrap().is_empty() {
-            c1.set("job", "begin").await.unwrap();
-            assert!(Instant::now() < deadline, "{}", host.log());
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        told.begun(&host, async || c1.set("job", "begin").await.unwrap()).await;
     }
     c1.set("job", "ready").await.unwrap();
     for told in &told {
-        until(told, "job=ready").await;
-        told.0.lock().unwrap().clear();
+        told.until(&host, "job=ready").await;
+        told.clear();
     }
     c1.set("other", "not told").await.unwrap();
     for i in 0..20 {
@@ -650,37 +598,172 @@ async fn components_are_told_of_changes() {
     c1.delete("job").await.unwrap();
     let expected: Vec<_> = (0..20).map(|i| format!("job={i}")).chain(["-job".to_owned()]).collect();
     for told in &told {
-        until(told, "-job").await;
-        assert_eq!(*told.0.lock().unwrap(), expected);
+        told.until(&host, "-job").await;
+        assert_eq!(told.all(), expected);
     }
     // One of them is unlinked: the other goes on.
-    let mut source = link(PROVIDER, "default", json!({}));
-    source["target"] = json!("w1");
-    host.nats
-        .publish(
-            format!("wasmbus.rpc.{LATTICE}.{PROVIDER}.linkdefs.del"),
-            source.to_string().into(),
-        )
-        .await
-        .unwrap();
-    host.nats.flush().await.unwrap();
+    host.unwatch("w1", "default").await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     c1.set("job", "after").await.unwrap();
-    until(&told[1], "job=after").await;
-    assert_eq!(*told[0].0.lock().unwrap(), expected);
+    told[1].until(&host, "job=after").await;
+    assert_eq!(told[0].all(), expected);
+}
+
+#[tokio::test]
+async fn a_watchers_link_that_is_put_again_misses_nothing() {
+    let shared = json!({"backend": "memory", "database": "w"});
+    let host = Host::start(started(vec![link("c1", "default", shared)])).await;
+    let c1 = Component::new(&host, "c1");
+    let told = Told::listen(&host, "w1").await;
+    let config = |more: &str| json!({"backend": "memory", "database": "w", "watch": "*", "flamegraph_path": more});
+    host.put(&source("w1", "default", config(""))).await;
+    told.begun(&host, async || c1.set("k", "begin").await.unwrap()).await;
+    for i in 0..30 {
+        // As it was, and with a setting that changes nothing.
+        host.put(&source("w1", "default", config(if i % 2 == 0 { "" } else { "/x" }))).await;
+        c1.set("k", format!("{i}")).await.unwrap();
+    }
+    told.until(&host, "k=29").await;
+    let all = told.all();
+    let expected: Vec<_> = (0..30).map(|i| format!("k={i}")).collect();
+    assert!(all.ends_with(&expected), "{all:?}");
+    assert_eq!(host.log().matches("a component is told of changes").count(), 1, "{}", host.log());
+}
+
+#[tokio::test]
+async fn the_providers_configuration_and_health_are_about_watchers_too() {
+    let shared = |database: &str| json!({"backend": "memory", "database": database});
+    let links = vec![link("c1", "default", shared("a")), link("c1", "second", shared("b"))];
+    let host = Host::start(Start { links, config: shared("a"), ..Start::default() }).await;
+    let (a, b) = (Component::new(&host, "c1"), Component::new(&host, "c1").link("second"));
+    let told = Told::listen(&host, "w1").await;
+    host.put(&source("w1", "default", json!({"watch": "*"}))).await;
+    told.begun(&host, async || a.set("k", "in a").await.unwrap()).await;
+    host.update(shared("b")).await;
+    told.clear();
+    told.begun(&host, async || b.set("k", "in b").await.unwrap()).await;
+    a.set("k", "not told").await.unwrap();
+    b.set("k", "last").await.unwrap();
+    told.until(&host, "k=last").await;
+    assert!(!told.all().contains(&"k=not told".to_owned()), "{:?}", told.all());
+    host.until_health(None).await;
+
+    // What is refused, what is away, and what cannot be watched yet.
+    let away = json!({"url": "redis://:hunter2@127.0.0.1:1", "watch": "*"});
+    let missing = json!({"backend": "memory", "create": "never", "database": "none", "watch": "*"});
+    for (config, why) in [
+        (json!({"backend": "memory"}), "link other of w1: `watch` is missing"),
+        (json!({"watch": "hunter2"}), "link other of w1: setting `watch`"),
+        (away, "redis://***@127.0.0.1:1"),
+        (missing, "link other of w1: no such store"),
+    ] {
+        host.put(&source("w1", "other", config)).await;
+        let said = host.until_health(Some(why)).await;
+        assert!(!said.contains("hunter2"), "{said}");
+        host.unwatch("w1", "other").await;
+        host.until_health(None).await;
+    }
+    assert!(!host.log().contains("hunter2"), "{}", host.log());
+}
+
+#[tokio::test]
+async fn why_a_call_failed_is_in_the_log_and_not_a_thousand_times() {
+    let links = vec![
+        link("c1", "default", json!({"backend": "memory", "max_value_len": "3"})),
+        link("c1", "never", json!({"backend": "memory", "create": "never", "database": "none"})),
+    ];
+    let host = Host::start(started(links)).await;
+    let c1 = Component::new(&host, "c1");
+    for _ in 0..50 {
+        c1.set("k", "hunter2").await.unwrap_err();
+    }
+    // What a component may well expect is no matter for whoever runs the provider.
+    c1.get("").await.unwrap_err();
+    c1.clone().link("never").get("k").await.unwrap_err();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while host.log().matches("a call failed").count() < 52 {
+        assert!(Instant::now() < deadline, "{}", host.log());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let warned = host.warned("a call failed");
+    assert!((1..=20).contains(&warned), "{warned}: {}", host.log());
+    assert_eq!(host.warned("a value has at most 3 bytes"), warned, "{}", host.log());
+    assert!(!host.log().contains("hunter2"), "{}", host.log());
+}
+
+/// A call as the transport sends it, whose parameters end after so many bytes of the value in the first message; where the rest goes.
+async fn begin_set(host: &Host, len: usize, sent: usize) {
+    let mut message = b"\x07default\x01k".to_vec();
+    let mut rest = len;
+    while rest >= 0x80 {
+        message.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    message.push(rest as u8);
+    message.resize(message.len() + sent, 7);
+    let subject = format!("{LATTICE}.{PROVIDER}.wrpc.0.0.1.wrpc:keyvalue/store@0.2.0-draft.set");
+    let (reply, headers) = (host.nats.new_inbox(), by("c1", "default"));
+    let sent = host.nats.publish_with_reply_and_headers(subject, reply, headers, message.into());
+    sent.await.unwrap();
+    host.nats.flush().await.unwrap();
+}
+
+#[tokio::test]
+async fn calls_whose_parameters_are_lost_hold_up_nobody() {
+    let host = Host::start(started(vec![link("c1", "default", memory())])).await;
+    let c1 = Component::new(&host, "c1");
+    // A full first message, and nothing after it: others of the same function are served at once.
+    for _ in 0..5 {
+        begin_set(&host, 5_000_000, 1_000_000).await;
+    }
+    let begin = Instant::now();
+    for _ in 0..20 {
+        c1.set("k", "v").await.unwrap();
+    }
+    assert!(begin.elapsed() < Duration::from_millis(1500), "{:?}", begin.elapsed());
+    // A short one can only be waited for, and not for ever.
+    begin_set(&host, 100, 10).await;
+    c1.set("k", "after").await.unwrap();
+    assert!(begin.elapsed() < Duration::from_secs(8), "{:?}", begin.elapsed());
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while host.warned("the rest of the parameters did not come") < 6 {
+        assert!(Instant::now() < deadline, "{}", host.log());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(c1.get("k").await.unwrap().unwrap(), "after");
 }
 
 #[tokio::test]
 async fn what_is_no_host_data_ends_it_with_a_reason() {
-    for garbage in ["", "\r\n", "hunter2\r\n", "aHVudGVyMg==\r\n", "e30=\r\n", "\u{0}\u{1}"] {
+    let garbage: [&[u8]; 7] = [
+        b"",
+        b"\r\n",
+        b"hunter2\r\n",
+        b"aHVudGVyMg==\r\n",
+        b"e30=\r\n",
+        b"\x00\x01",
+        b"hunter2\xff\xfe\r\n",
+    ];
+    for garbage in garbage {
         let log = Arc::default();
-        let mut provider = spawn(garbage.as_bytes(), &log).await;
+        let mut provider = spawn(garbage, &log).await;
         let exit = tokio::time::timeout(Duration::from_secs(10), provider.wait()).await.unwrap();
         assert!(!exit.unwrap().success());
         tokio::time::sleep(Duration::from_millis(50)).await;
         let log = log.lock().unwrap().clone();
         assert!(log.starts_with("Error: ") && !log.contains("hunter2"), "{garbage:?}: {log}");
         assert!(!log.contains("panicked"), "{log}");
+        assert!(!garbage.contains(&0xff) || log.contains("is not base64 of host data"), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn arguments_are_refused_with_a_hint() {
+    let program = env!("CARGO_BIN_EXE_provider");
+    for arguments in [&["--hepl"][..], &["start", "now"]] {
+        let done = tokio::process::Command::new(program).args(arguments).output().await.unwrap();
+        let said = String::from_utf8(done.stderr).unwrap();
+        assert!(!done.status.success() && said.contains("see --help"), "{arguments:?}: {said}");
     }
 }
 

@@ -4,6 +4,9 @@
 
 #[allow(dead_code, reason = "other tests use the rest")]
 mod host;
+#[allow(dead_code, missing_docs, unreachable_pub, reason = "the servers of all tests")]
+#[path = "../../tests/src/servers/nats.rs"]
+mod nats;
 
 use std::time::{Duration, Instant};
 
@@ -233,6 +236,85 @@ async fn what_is_too_big_for_the_server_is_an_error_that_changes_nothing() {
     let got = call(batch::get_many(&host.wrpc, cx, "default", &asked)).await.unwrap();
     assert!(got.iter().flatten().all(|(_, value)| value.len() == 500_000), "20 MB in one answer");
     assert_eq!(got.len(), 40);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_waits_briefly_for_a_lost_server_and_then_fails_clearly() {
+    let mut server = nats::Server::start();
+    let config =
+        json!({"cluster_uri": server.url(), "bucket": "b", "enable_bucket_auto_create": "true"});
+    let host = Host::start(started(vec![link("c1", "default", config)])).await;
+    set(&host, "default", "k", "v").await.unwrap();
+    server.kill();
+    for _ in 0..2 {
+        let begin = Instant::now();
+        let error = format!("{:?}", get(&host, "default", "k").await.unwrap_err());
+        assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
+        assert!(error.contains("connect"), "{error}");
+    }
+    // One that is back in time is waited for.
+    let back = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        tokio::task::block_in_place(|| server.restart());
+    };
+    let ((), _) = tokio::join!(back, get(&host, "default", "k"));
+    until_ok(&host).await;
+    assert_eq!(get(&host, "default", "k").await.unwrap().unwrap(), "v");
+    host.until_health(None).await;
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_is_an_error_in_time() {
+    let server = nats::Server::start();
+    let config = |timeout: &str| json!({"url": server.url(), "database": "b", "identifier": "any", "timeout": timeout});
+    let links = vec![link("c1", "default", config("1s")), link("c1", "patient", config("8s"))];
+    let host = Host::start(started(links)).await;
+    set(&host, "default", "k", "v").await.unwrap();
+    set(&host, "patient", "k", "v").await.unwrap();
+    server.pause();
+    let begin = Instant::now();
+    let (hasty, patient, ()) =
+        tokio::join!(get(&host, "default", "k"), get(&host, "patient", "k"), async {
+            tokio::time::sleep(Duration::from_millis(3500)).await;
+            server.resume();
+        });
+    let error = format!("{:?}", hasty.unwrap_err());
+    assert!(error.contains("timeout") || error.contains("in time"), "{error}");
+    assert_eq!(patient.unwrap().unwrap(), "v", "it waited: {:?}", begin.elapsed());
+    host.until_health(None).await;
+}
+
+#[tokio::test]
+async fn two_providers_of_one_name_share_the_calls_and_go_on_with_each_others_pages() {
+    let server = Server::start().await;
+    let links = || {
+        let config =
+            json!({"url": server.url, "database": "app", "identifier": "any", "page": "20"});
+        vec![link("c1", "default", config), link("c1", "own", json!({"backend": "memory"}))]
+    };
+    let host = Host::start(started(links())).await;
+    let mut other = host.another(started(links())).await;
+    let written: Vec<_> = (0..150).map(|i| format!("k{i:03}")).collect();
+    for key in &written {
+        set(&host, "default", key, "v").await.unwrap();
+        set(&host, "own", key, "v").await.unwrap();
+    }
+    assert_eq!(keys(&host, "default").await, written);
+    // What each keeps in memory shows that both were asked.
+    let mut found = 0;
+    for key in &written {
+        found += usize::from(get(&host, "own", key).await.unwrap().is_some());
+    }
+    assert!((1..150).contains(&found), "{found}");
+    let sums: Vec<_> = stream::iter(0..200)
+        .map(|_| increment(&host, "default", "n", 1))
+        .buffer_unordered(16)
+        .collect()
+        .await;
+    let mut sums: Vec<_> = sums.into_iter().map(Result::unwrap).collect();
+    sums.sort_unstable();
+    assert_eq!(sums, (1..=200).collect::<Vec<_>>());
+    other.kill().await.unwrap();
 }
 
 async fn until_ok(host: &Host) {

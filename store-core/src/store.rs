@@ -8,7 +8,7 @@ use futures_util::stream::BoxStream;
 
 use crate::admin::{DatabaseConfig, DatabaseStatus};
 use crate::capability::{Capability, Feature};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::name::{Key, Name, Namespace};
 use crate::options::{
     Condition, Counter, Deleted, Event, Expiry, ListOptions, Op, Page, Put, ReadOptions, Remove,
@@ -230,6 +230,19 @@ pub trait StoreAdmin: Store {
     /// # Errors
     /// `NotFound` when there is none.
     async fn database_status(&self, name: &Name) -> Result<DatabaseStatus>;
+
+    /// Whether there is a database, fresh from the backend: all that [`database_status`](Self::database_status) tells by its
+    /// `NotFound`, at the price of one small question however much there is in it.
+    ///
+    /// # Errors
+    /// As of `database_status`, but for `NotFound`.
+    async fn database_exists(&self, name: &Name) -> Result<bool> {
+        match self.database_status(name).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
 
     /// The tables of a database that hold a record, sorted; the root table is the empty name.
     async fn list_tables(&self, name: &Name) -> Result<Vec<String>>;

@@ -440,6 +440,11 @@ impl StoreAdmin for Memory {
         Ok(status)
     }
 
+    async fn database_exists(&self, name: &Name) -> Result<bool> {
+        self.0.core.open()?;
+        Ok(self.get(name).is_some_and(|database| database.state.exists()))
+    }
+
     async fn list_tables(&self, name: &Name) -> Result<Vec<String>> {
         self.0.core.open()?;
         let Some(database) = self.get(name) else {

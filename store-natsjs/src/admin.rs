@@ -160,6 +160,10 @@ impl Shared {
         Ok(status)
     }
 
+    pub(crate) async fn database_exists(&self, name: &Name) -> Result<bool> {
+        Ok(self.look(&self.bucket(name), self.deadline()).await?.is_some())
+    }
+
     /// All of a bucket, whatever table.
     fn whole(self: &Arc<Self>, name: &Name, known: Arc<Known>) -> Table {
         Table {

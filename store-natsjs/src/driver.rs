@@ -22,12 +22,12 @@ struct NatsDriver;
 
 const OPTIONS: &[OptionSpec] = &[
     OptionSpec::new("name", "text", "the connection's name, for people who look at the server"),
-    OptionSpec::new("token", "text", "a token to sign in with"),
-    OptionSpec::new("nkey", "seed", "the seed of an nkey to sign in with"),
-    OptionSpec::new("jwt", "text", "a user's JWT to sign in with; needs jwt_seed"),
-    OptionSpec::new("jwt_seed", "seed", "the seed of the JWT's nkey"),
+    OptionSpec::new("token", "text", "a token to sign in with").secret(),
+    OptionSpec::new("nkey", "seed", "the seed of an nkey to sign in with").secret(),
+    OptionSpec::new("jwt", "text", "a user's JWT to sign in with; needs jwt_seed").secret(),
+    OptionSpec::new("jwt_seed", "seed", "the seed of the JWT's nkey").secret(),
     OptionSpec::new("credentials_file", "path", "a .creds file to sign in with"),
-    OptionSpec::new("credentials", "text", "the text of a .creds file"),
+    OptionSpec::new("credentials", "text", "the text of a .creds file").secret(),
     OptionSpec::new("tls", "on/off", "insist on TLS; default off, on for tls://"),
     OptionSpec::new("tls_first", "on/off", "begin with the TLS handshake; default off"),
     OptionSpec::new("tls_ca_file", "path", "PEM file of trusted authorities"),

@@ -18,6 +18,7 @@ use crate::builder::Builder;
 use crate::many::check_ops;
 use crate::shared::Shared;
 use crate::table::{Fail, Table, Via};
+use crate::wire::fault::Fault;
 
 /// Writes under way at a time in a batch: more only makes each of them slower.
 const WINDOW: usize = 256;
@@ -210,8 +211,11 @@ impl Store for Nats {
 
     async fn ping(&self) -> Result<()> {
         self.0.open()?;
-        let answer = self.0.js.api("INFO", &Json::Null, self.0.deadline()).await;
-        answer.map(drop).map_err(|fault| fault.into_error(false))
+        match self.0.js.api("INFO", &Json::Null, self.0.deadline()).await {
+            // Not everybody may ask for this, and who says so has answered.
+            Ok(_) | Err(Fault::Denied) => Ok(()),
+            Err(fault) => Err(fault.into_error(false)),
+        }
     }
 
     async fn close(&self) -> Result<()> {
@@ -343,6 +347,11 @@ impl StoreAdmin for Nats {
     async fn database_status(&self, name: &Name) -> Result<DatabaseStatus> {
         self.0.open()?;
         self.0.database_status(name).await
+    }
+
+    async fn database_exists(&self, name: &Name) -> Result<bool> {
+        self.0.open()?;
+        self.0.database_exists(name).await
     }
 
     async fn list_tables(&self, name: &Name) -> Result<Vec<String>> {

@@ -41,7 +41,7 @@ const OPTIONS: &[OptionSpec] = &[
         "the primary as the Sentinels know it; for redis+sentinel://",
     ),
     OptionSpec::new("sentinel_username", "name", "the user at the Sentinels"),
-    OptionSpec::new("sentinel_password", "text", "the password at the Sentinels"),
+    OptionSpec::new("sentinel_password", "text", "the password at the Sentinels").secret(),
     OptionSpec::new("layout", "table|plain", "how records lie in the server; table"),
     OptionSpec::new(
         "template",

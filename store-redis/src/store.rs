@@ -252,6 +252,10 @@ impl StoreAdmin for Redis {
         managed!(self.database_status(name))
     }
 
+    async fn database_exists(&self, name: &Name) -> Result<bool> {
+        managed!(self.database_exists(name))
+    }
+
     async fn list_tables(&self, name: &Name) -> Result<Vec<String>> {
         either!(self.list_tables(name))
     }

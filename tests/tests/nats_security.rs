@@ -3,17 +3,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod keys;
+
 use std::error::Error as _;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use keys::{Certificates, Operator, certificates, creds};
 use nkeys::KeyPair;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair as CertificateKey};
-use serde_json::{Value as Json, json};
+use serde_json::json;
 use store_core::config::{Config, Registry, StoreBuilder};
 use store_core::{DatabaseConfig, Error, ErrorKind, Key, Name, Outcome, Put, StoreAdmin, Table};
 use store_natsjs::{Builder, Credentials, Nats, async_nats};
@@ -21,6 +20,10 @@ use tests::servers::nats::{Server, Setup};
 
 fn server(lines: &str) -> Server {
     Server::with(&Setup::default().lines(lines))
+}
+
+fn tls_server(certificates: &Certificates, name: &str, more: &str) -> Server {
+    server(&certificates.server_lines(name, more))
 }
 
 fn builder(server: &Server) -> Builder {
@@ -108,80 +111,6 @@ async fn an_nkey_signs_in() {
     assert!(!all_of(&error).contains("noseedatall"), "{error:?}");
 }
 
-/// An operator with accounts, as the tool `nsc` would make them.
-struct Operator {
-    root: KeyPair,
-    system: KeyPair,
-    account: KeyPair,
-}
-
-impl Operator {
-    fn new() -> Self {
-        Self {
-            root: KeyPair::new_operator(),
-            system: KeyPair::new_account(),
-            account: KeyPair::new_account(),
-        }
-    }
-
-    fn server_lines(&self) -> String {
-        let kind = json!({ "type": "operator", "system_account": self.system.public_key() });
-        let operator = jwt(&self.root, &self.root, "operator", &kind);
-        let account = |key: &KeyPair, jetstream: i64| {
-            let claims = json!({
-                "type": "account",
-                "limits": {
-                    "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1,
-                    "wildcards": true, "conn": -1, "leaf": -1,
-                    "mem_storage": jetstream, "disk_storage": jetstream,
-                    "streams": jetstream, "consumer": jetstream,
-                },
-                "default_permissions": { "pub": {}, "sub": {} },
-            });
-            jwt(&self.root, key, "account", &claims)
-        };
-        format!(
-            "operator: {operator}\nsystem_account: {}\nresolver: MEMORY\nresolver_preload {{\n {}: {}\n {}: {}\n}}",
-            self.system.public_key(),
-            self.account.public_key(),
-            account(&self.account, -1),
-            self.system.public_key(),
-            account(&self.system, 0),
-        )
-    }
-
-    /// A user's JWT.
-    fn user(&self, user: &KeyPair) -> String {
-        let claims =
-            json!({ "type": "user", "pub": {}, "sub": {}, "subs": -1, "data": -1, "payload": -1 });
-        jwt(&self.account, user, "user", &claims)
-    }
-}
-
-fn jwt(issuer: &KeyPair, subject: &KeyPair, name: &str, claims: &Json) -> String {
-    let mut claims = claims.clone();
-    claims["version"] = 2.into();
-    let body = json!({
-        "jti": subject.public_key(), "iat": 1_700_000_000, "iss": issuer.public_key(),
-        "name": name, "sub": subject.public_key(), "nats": claims,
-    });
-    let part = |json: &Json| URL_SAFE_NO_PAD.encode(json.to_string());
-    let signed =
-        format!("{}.{}", part(&json!({ "typ": "JWT", "alg": "ed25519-nkey" })), part(&body));
-    let signature = URL_SAFE_NO_PAD.encode(issuer.sign(signed.as_bytes()).unwrap());
-    format!("{signed}.{signature}")
-}
-
-/// The text of a `.creds` file.
-fn creds(jwt: &str, seed: &str) -> String {
-    format!(
-        "-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n\
-         ************************* IMPORTANT *************************\n\
-         NKEY Seed printed below can be used to sign and prove identity.\n\n\
-         -----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
-    )
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_jwt_signs_in_by_its_parts_by_file_and_by_text() {
     let (operator, stranger) = (Operator::new(), Operator::new());
@@ -217,67 +146,17 @@ async fn a_jwt_signs_in_by_its_parts_by_file_and_by_text() {
     opened.handle().unwrap().root().write("k", "v").await.unwrap();
 }
 
-/// Certificates: an authority, and a server and a client that it vouches for.
-struct Certificates {
-    dir: PathBuf,
-    ca: String,
-}
-
-impl Certificates {
-    fn new(dir: &Path) -> Self {
-        std::fs::create_dir_all(dir).unwrap();
-        let key = CertificateKey::generate().unwrap();
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let ca = params.self_signed(&key).unwrap().pem();
-        let issuer = Issuer::new(params, key);
-        for (name, host) in [("server", "127.0.0.1"), ("elsewhere", "10.0.0.1"), ("client", "app")]
-        {
-            let key = CertificateKey::generate().unwrap();
-            let params = CertificateParams::new([host.to_owned()]).unwrap();
-            let certificate = params.signed_by(&key, &issuer).unwrap();
-            std::fs::write(dir.join(format!("{name}.pem")), certificate.pem()).unwrap();
-            std::fs::write(dir.join(format!("{name}.key")), key.serialize_pem()).unwrap();
-        }
-        std::fs::write(dir.join("ca.pem"), &ca).unwrap();
-        Self { dir: dir.to_owned(), ca }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.join(name)
-    }
-
-    /// A server with TLS.
-    fn server(&self, name: &str, more: &str) -> Server {
-        server(&format!(
-            "tls {{ cert_file: \"{0}/{name}.pem\", key_file: \"{0}/{name}.key\", ca_file: \"{0}/ca.pem\", timeout: 10, {more} }}",
-            self.dir.display()
-        ))
-    }
-}
-
-impl Drop for Certificates {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.dir);
-    }
-}
-
-fn certificates(name: &str) -> Certificates {
-    let id = std::process::id();
-    Certificates::new(&std::env::temp_dir().join(format!("store-nats-tls-{id}-{name}")))
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tls_trusts_the_authorities_of_a_file_or_of_a_text_and_no_others() {
     let (ours, theirs) = (certificates("ours"), certificates("theirs"));
-    let server = ours.server("server", "");
+    let server = tls_server(&ours, "server", "");
     works(builder(&server).tls_ca_file(ours.path("ca.pem"))).await;
     works(builder(&server).tls_ca_text(&*ours.ca).require_tls(true)).await;
     let tls = format!("tls://127.0.0.1:{}", server.port());
     works(Nats::builder().servers([tls]).tls_ca_text(&*ours.ca)).await;
 
     // By nobody we trust: the system's authorities, another file, another text; for another host.
-    let elsewhere = ours.server("elsewhere", "");
+    let elsewhere = tls_server(&ours, "elsewhere", "");
     for wrong in [
         builder(&server),
         builder(&server).tls_ca_file(theirs.path("ca.pem")),
@@ -307,7 +186,7 @@ async fn tls_trusts_the_authorities_of_a_file_or_of_a_text_and_no_others() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_shows_its_certificate_where_the_server_wants_one() {
     let certificates = certificates("client");
-    let server = certificates.server("server", "verify: true");
+    let server = tls_server(&certificates, "server", "verify: true");
     let own = |builder: Builder| {
         builder.tls_certificate(certificates.path("client.pem"), certificates.path("client.key"))
     };
@@ -327,7 +206,7 @@ async fn a_client_shows_its_certificate_where_the_server_wants_one() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tls_can_come_before_anything_else() {
     let certificates = certificates("first");
-    let server = certificates.server("server", "handshake_first: true");
+    let server = tls_server(&certificates, "server", "handshake_first: true");
     works(builder(&server).tls_ca_text(&*certificates.ca).tls_first(true)).await;
     let late = builder(&server)
         .tls_ca_text(&*certificates.ca)

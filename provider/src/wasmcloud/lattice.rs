@@ -18,7 +18,8 @@ use crate::wasmcloud::bindings;
 use crate::wasmcloud::host::{Given, HostData, Keys, LinkDefinition};
 use crate::wasmcloud::links::Links;
 use crate::wasmcloud::serve::Serve;
-use crate::wasmcloud::watchers::Watchers;
+use crate::wasmcloud::watchers::Teller;
+use crate::wasmcloud::whole::Whole;
 
 /// How long calls that are under way may take at the end. Hosts kill a provider 300 ms after they asked it to stop.
 const DRAIN: Duration = Duration::from_millis(150);
@@ -43,9 +44,9 @@ pub(crate) async fn run(data: HostData, registry: Registry) -> Result<()> {
     let mut stops = subscribe(format!("{base}.{own}.default.shutdown")).await?;
 
     let given = Given { config: data.config, secrets: data.secrets };
-    let links = Arc::new(Links::new(registry, given));
-    let watchers = Watchers::new(nats.clone(), &data.lattice, own);
-    let mut control = Control { provider: own.clone(), keys, links: Arc::clone(&links), watchers };
+    let teller = Teller::new(nats.clone(), &data.lattice, own);
+    let links = Arc::new(Links::new(registry, given, teller));
+    let control = Control { provider: own.clone(), keys, links: Arc::clone(&links) };
     for link in &data.link_definitions {
         control.put(link);
     }
@@ -53,7 +54,8 @@ pub(crate) async fn run(data: HostData, registry: Registry) -> Result<()> {
     let prefix: Arc<str> = format!("{}.{own}", data.lattice).into();
     let wrpc = wrpc_transport_nats::Client::new(nats.clone(), Arc::clone(&prefix), Some(prefix));
     let wrpc = wrpc.await.context("cannot serve in the lattice")?;
-    let serving = Box::pin(bindings::serve(&wrpc, Serve(Arc::clone(&links)))).await?;
+    let wrpc = Whole::new(wrpc, &nats);
+    let serving = Box::pin(bindings::serve(&wrpc, Serve::new(Arc::clone(&links)))).await?;
     let mut calls =
         select_all(serving.into_iter().map(|(interface, function, calls)| {
             calls.map(move |call| (interface, function, call))
@@ -188,15 +190,12 @@ struct Control {
     provider: String,
     keys: Option<Keys>,
     links: Arc<Links>,
-    watchers: Watchers,
 }
 
 impl Control {
-    fn put(&mut self, link: &LinkDefinition) {
+    fn put(&self, link: &LinkDefinition) {
         if link.source_id == self.provider {
-            let given = link.given(true, self.keys.as_ref());
-            let watched = self.links.watched(&link.target, given);
-            self.watchers.put(&link.target, link.name(), watched);
+            self.links.watch(&link.target, link.name(), link.given(true, self.keys.as_ref()));
         } else if link.target == self.provider {
             self.links.put(&link.source_id, link.name(), link.given(false, self.keys.as_ref()));
         } else {
@@ -213,9 +212,9 @@ impl Control {
         }
     }
 
-    fn delete(&mut self, link: &LinkDefinition) {
+    fn delete(&self, link: &LinkDefinition) {
         if link.source_id == self.provider {
-            self.watchers.delete(&link.target, link.name());
+            self.links.unwatch(&link.target, link.name());
         } else {
             self.links.delete(&link.source_id, link.name());
         }

@@ -11,7 +11,8 @@ use tracing::{error, info, warn};
 
 use crate::wasmcloud::host::Given;
 use crate::wasmcloud::settings::{Identifier, Plan, plan};
-use crate::{Bucket, Buckets, Error, Filter, Place, Pool, Result};
+use crate::wasmcloud::watchers::{Teller, Telling};
+use crate::{Bucket, Buckets, Error, Place, Pool, Result};
 
 /// How long a call waits for a backend that is being connected to. Hosts give a call two seconds in all.
 const PATIENCE: Duration = Duration::from_millis(1500);
@@ -25,6 +26,7 @@ const OPENED: usize = 256;
 /// All links.
 pub(crate) struct Links {
     pool: Pool,
+    teller: Teller,
     state: RwLock<State>,
     /// Settings that were warned about.
     warned: Mutex<BTreeSet<String>>,
@@ -36,6 +38,21 @@ struct State {
     provider: Given,
     /// By component, then by link name.
     links: HashMap<String, HashMap<String, Arc<Link>>>,
+    /// Those in which this provider is the source, by component and name.
+    watchers: BTreeMap<(String, String), Watcher>,
+}
+
+/// Which end of a link this provider is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Source,
+    Target,
+}
+
+/// A component that is told of changes, as long as its link is sound.
+struct Watcher {
+    link: Arc<Link>,
+    telling: Option<Telling>,
 }
 
 /// A link as it was put: what was given is kept, as the provider's own settings may change below it.
@@ -53,10 +70,11 @@ struct Ready {
 }
 
 impl Links {
-    pub(crate) fn new(registry: Registry, provider: Given) -> Self {
+    pub(crate) fn new(registry: Registry, provider: Given, teller: Teller) -> Self {
         Self {
             pool: Pool::new(registry, PATIENCE),
-            state: RwLock::new(State { provider, links: HashMap::new() }),
+            teller,
+            state: RwLock::new(State { provider, ..State::default() }),
             warned: Mutex::default(),
         }
     }
@@ -73,12 +91,43 @@ impl Links {
     pub(crate) fn put(&self, component: &str, name: &str, given: Result<Given, String>) {
         let mut state = self.write();
         let before = state.links.get(component).and_then(|links| links.get(name)).cloned();
-        let link = self.make(component, name, given, &state.provider, before.as_ref());
+        let link = self.make(End::Target, component, name, given, &state.provider, before.as_ref());
         state.links.entry(component.to_owned()).or_default().insert(name.to_owned(), link);
+    }
+
+    /// Tells a component of changes from now on, as a link says in which this provider is the source. What is told already by an equal
+    /// plan goes on, so that nothing is missed.
+    pub(crate) fn watch(&self, component: &str, name: &str, given: Result<Given, String>) {
+        let mut state = self.write();
+        let id = (component.to_owned(), name.to_owned());
+        let before = state.watchers.remove(&id);
+        let watcher = self.watcher(&id, given, &state.provider, before);
+        state.watchers.insert(id, watcher);
+    }
+
+    fn watcher(
+        &self,
+        (component, name): &(String, String),
+        given: Result<Given, String>,
+        provider: &Given,
+        before: Option<Watcher>,
+    ) -> Watcher {
+        let known = before.as_ref().map(|before| &before.link);
+        let link = self.make(End::Source, component, name, given, provider, known);
+        let telling = match &link.state {
+            Ok(Ready { plan, buckets, .. }) => {
+                let going_on = before.and_then(|before| before.telling_by(plan));
+                let begin = |filter| self.teller.begin(component, name, buckets.clone(), filter);
+                going_on.or_else(|| plan.watch.clone().map(begin))
+            }
+            Err(_) => None,
+        };
+        Watcher { link, telling }
     }
 
     fn make(
         &self,
+        end: End,
         component: &str,
         name: &str,
         given: Result<Given, String>,
@@ -89,6 +138,12 @@ impl Links {
             Ok(given) => plan(given, provider, component, self.pool.registry()),
             Err(error) => Err(error.clone()),
         };
+        let planned = planned.and_then(|plan| match plan.watch {
+            None if end == End::Source => {
+                Err("`watch` is missing: what the component is told of".to_owned())
+            }
+            _ => Ok(plan),
+        });
         if let (Some(before), Ok(plan)) = (before, &planned)
             && before.state.as_ref().is_ok_and(|ready| ready.plan == *plan)
             && before.given == given
@@ -149,6 +204,14 @@ impl Links {
         }
     }
 
+    /// Tells a component of changes no more.
+    pub(crate) fn unwatch(&self, component: &str, name: &str) {
+        let id = (component.to_owned(), name.to_owned());
+        if self.write().watchers.remove(&id).is_some() {
+            info!(component, link = name, "unlinked");
+        }
+    }
+
     /// Changes the provider's own configuration, and with it the links that it changes.
     pub(crate) fn provider_config(&self, config: BTreeMap<String, String>) {
         let mut state = self.write();
@@ -156,10 +219,11 @@ impl Links {
             return;
         }
         state.provider.config = config;
-        let State { provider, links } = &mut *state;
+        let State { provider, links, watchers } = &mut *state;
         for (component, links) in links {
             for (name, link) in links {
                 *link = self.make(
+                    End::Target,
                     component,
                     name,
                     link.given.clone(),
@@ -167,6 +231,11 @@ impl Links {
                     Some(&Arc::clone(link)),
                 );
             }
+        }
+        for (id, before) in std::mem::take(watchers) {
+            let given = before.link.given.clone();
+            let watcher = self.watcher(&id, given, provider, Some(before));
+            watchers.insert(id, watcher);
         }
     }
 
@@ -220,39 +289,38 @@ impl Links {
         if known { Ok(Arc::clone(found)) } else { Err(Error::NoSuchStore) }
     }
 
-    /// What a component that is told of changes watches.
-    ///
-    /// # Errors
-    /// What is wrong with the link's settings.
-    pub(crate) fn watched(
-        &self,
-        component: &str,
-        given: Result<Given, String>,
-    ) -> Result<(Buckets, Filter), String> {
-        let plan = plan(&given?, &self.read().provider, component, self.pool.registry())?;
-        let filter =
-            plan.watch.clone().ok_or("`watch` is missing: what the component is told of")?;
-        Ok((self.ready(plan)?.buckets, filter))
-    }
-
-    /// Whether all backends serve and all links are sound.
-    pub(crate) async fn health(&self) -> Result<(), String> {
-        let mut wrong = BTreeSet::new();
-        let mut places: HashMap<String, Place> = HashMap::new();
-        for (component, links) in &self.read().links {
-            for (name, link) in links {
-                match &link.state {
-                    Err(error) => {
-                        wrong.insert(format!("link {name} of {component}: {error}"));
-                    }
-                    Ok(ready) => {
-                        if let Some(place) = ready.buckets.places().next() {
-                            places.entry(ready.plan.url.clone()).or_insert_with(|| place.clone());
-                        }
+    /// What is wrong as far as it is known without asking a backend, and where to ask each of them.
+    fn survey(&self) -> (BTreeSet<String>, HashMap<String, Place>) {
+        let state = self.read();
+        let (mut wrong, mut places) = (BTreeSet::new(), HashMap::new());
+        let links = state.links.iter().flat_map(|(component, links)| {
+            links.iter().map(move |(name, link)| (component, name, link))
+        });
+        let watchers = state.watchers.iter();
+        let sources = watchers.clone().map(|((component, name), w)| (component, name, &w.link));
+        for (component, name, link) in links.chain(sources) {
+            match &link.state {
+                Err(error) => {
+                    wrong.insert(format!("link {name} of {component}: {error}"));
+                }
+                Ok(ready) => {
+                    if let Some(place) = ready.buckets.places().next() {
+                        places.entry(ready.plan.url.clone()).or_insert_with(|| place.clone());
                     }
                 }
             }
         }
+        for ((component, name), watcher) in watchers {
+            if let Some(trouble) = watcher.telling.as_ref().and_then(Telling::trouble) {
+                wrong.insert(format!("link {name} of {component}: {trouble}"));
+            }
+        }
+        (wrong, places)
+    }
+
+    /// Whether all backends serve, all links are sound and all that are watched can be.
+    pub(crate) async fn health(&self) -> Result<(), String> {
+        let (mut wrong, places) = self.survey();
         let pings = join_all(
             places
                 .into_values()
@@ -273,7 +341,19 @@ impl Links {
 
     /// Lets go of all links and closes all connections.
     pub(crate) async fn close(&self) {
-        self.write().links.clear();
+        {
+            let mut state = self.write();
+            state.links.clear();
+            state.watchers.clear();
+        }
         self.pool.close().await;
+    }
+}
+
+impl Watcher {
+    /// What tells by an equal plan already, if it still does.
+    fn telling_by(self, plan: &Plan) -> Option<Telling> {
+        let same = self.link.state.as_ref().is_ok_and(|ready| ready.plan == *plan);
+        self.telling.filter(|telling| same && !telling.has_ended())
     }
 }

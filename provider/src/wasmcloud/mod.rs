@@ -4,10 +4,12 @@ mod drivers;
 mod host;
 mod lattice;
 mod links;
+mod seldom;
 mod serve;
 mod settings;
 mod trace;
 mod watchers;
+mod whole;
 
 #[allow(missing_docs, missing_debug_implementations, clippy::pedantic, unreachable_pub)]
 #[allow(clippy::clone_on_ref_ptr, clippy::use_self, clippy::future_not_send, unused_qualifications)]

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use anyhow::Result as Wire;
 use bytes::Bytes;
-use tracing::{Instrument as _, debug, debug_span};
+use tracing::{Instrument as _, debug, debug_span, warn};
 use wrpc_transport_nats::NatsContext;
 
 use crate::wasmcloud::bindings::exports::wrpc::keyvalue::{atomics, batch, store};
 use crate::wasmcloud::links::Links;
+use crate::wasmcloud::seldom::Seldom;
 use crate::wasmcloud::trace::{self, TraceContext};
 use crate::{Bucket, Result};
 
@@ -17,7 +18,10 @@ use store::Error;
 
 /// Serves all links. A typed error is an answer; nothing that a backend does fails an invocation itself.
 #[derive(Clone)]
-pub(crate) struct Serve(pub(crate) Arc<Links>);
+pub(crate) struct Serve {
+    links: Arc<Links>,
+    failures: Arc<Seldom>,
+}
 
 impl From<crate::Error> for Error {
     fn from(error: crate::Error) -> Self {
@@ -29,7 +33,17 @@ impl From<crate::Error> for Error {
     }
 }
 
+/// Whether the caller is answered what it may well expect.
+fn is_expected(error: &crate::Error) -> bool {
+    use crate::Error::{AccessDenied, InvalidArgument, NoSuchStore};
+    matches!(error, NoSuchStore | AccessDenied | InvalidArgument(_))
+}
+
 impl Serve {
+    pub(crate) fn new(links: Arc<Links>) -> Self {
+        Self { links, failures: Arc::default() }
+    }
+
     /// Opens the bucket that a call means and does something with it.
     async fn with<T, F: Future<Output = Result<T>>>(
         &self,
@@ -50,12 +64,21 @@ impl Serve {
             trace = %TraceContext::below(parent())
         );
         let done = async {
-            let done = match self.0.bucket(component, link, &bucket).await {
+            let done = match self.links.bucket(component, link, &bucket).await {
                 Ok(bucket) => call(bucket).await,
                 Err(error) => Err(error),
             };
-            if let Err(error) = &done {
-                debug!(%error, "a call failed");
+            match &done {
+                // The host may end the component without a word: this is where the reason can be read.
+                Err(error) if !is_expected(error) => match self.failures.pass() {
+                    Some(0) => warn!(operation, component, link, %error, "a call failed"),
+                    Some(more) => {
+                        warn!(operation, component, link, %error, more, "a call failed, as did more");
+                    }
+                    None => debug!(%error, "a call failed"),
+                },
+                Err(error) => debug!(%error, "a call failed"),
+                Ok(_) => {}
             }
             done
         };

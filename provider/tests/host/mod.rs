@@ -1,5 +1,7 @@
 //! A wasmCloud host as far as a provider can tell: the lattice subjects over a real nats-server, and nothing of wasmCloud.
 
+pub(crate) mod told;
+
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -124,6 +126,21 @@ impl Host {
         })
     }
 
+    /// One more provider of the same name beside the first, as another host of the lattice runs it. Ends when it is dropped.
+    pub(crate) async fn another(&self, start: Start) -> Child {
+        const SERVES: &str = "serving provider";
+        let serving = || self.log().matches(SERVES).count();
+        let before = serving();
+        let data = Self::data(&self.server, &start, &self.own, &self.theirs);
+        let child = Self::spawn(&data, &self.log).await;
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while serving() == before {
+            assert!(Instant::now() < deadline, "it does not serve: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        child
+    }
+
     async fn spawn(data: &Value, log: &Arc<Mutex<String>>) -> Child {
         let line = base64::engine::general_purpose::STANDARD.encode(data.to_string()) + "\r\n";
         spawn(line.as_bytes(), log).await
@@ -166,6 +183,12 @@ impl Host {
         self.publish(subject(PROVIDER, "linkdefs.del"), &link).await;
     }
 
+    /// Deletes a link in which the provider is the source.
+    pub(crate) async fn unwatch(&self, component: &str, name: &str) {
+        let link = source(component, name, json!({}));
+        self.publish(subject(PROVIDER, "linkdefs.del"), &link).await;
+    }
+
     pub(crate) async fn update(&self, config: Value) {
         self.publish(subject(PROVIDER, "config.update"), &config).await;
     }
@@ -179,6 +202,30 @@ impl Host {
         let asked = self.nats.request(subject(PROVIDER, "health"), "".into());
         let answer = tokio::time::timeout(Duration::from_secs(2), asked).await.ok()?.ok()?;
         Some(serde_json::from_slice(&answer.payload).unwrap())
+    }
+
+    /// Waits until health says this, or that all is well; its answer.
+    pub(crate) async fn until_health(&self, wanted: Option<&str>) -> String {
+        let deadline = Instant::now() + Duration::from_secs(15);
+        loop {
+            let said = self.health().await.unwrap_or_default();
+            let is_there = match wanted {
+                None => said["healthy"] == true,
+                Some(wanted) => said["message"].as_str().is_some_and(|why| why.contains(wanted)),
+            };
+            if is_there {
+                return said.to_string();
+            }
+            assert!(Instant::now() < deadline, "{wanted:?}: {said}\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// The lines of the log that warn, or say worse, of this.
+    pub(crate) fn warned(&self, of: &str) -> usize {
+        let log = self.log();
+        let warns = |line: &&str| line.contains("WARN") || line.contains("ERROR");
+        log.lines().filter(warns).filter(|line| line.contains(of)).count()
     }
 
     /// Asks the provider to stop, as this host; its answer, if there is one.
@@ -234,6 +281,14 @@ pub(crate) fn link(component: &str, name: &str, config: Value) -> Value {
         "wit_package": "keyvalue", "interfaces": ["store", "atomics", "batch"],
         "source_config": {}, "target_config": config, "source_secrets": null, "target_secrets": null,
     })
+}
+
+/// A link of the provider to a component that is told of changes.
+pub(crate) fn source(component: &str, name: &str, config: Value) -> Value {
+    let mut link = link(PROVIDER, name, json!({}));
+    link["target"] = json!(component);
+    link["source_config"] = config;
+    link
 }
 
 /// The headers of a component's call.

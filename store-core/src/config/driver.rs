@@ -77,11 +77,19 @@ pub struct OptionSpec {
     pub value: &'static str,
     /// What it does, in one line, with its default.
     pub about: &'static str,
+    /// Whether its value is to be kept secret, such as a password.
+    pub secret: bool,
 }
 
 impl OptionSpec {
     /// An option.
     pub const fn new(name: &'static str, value: &'static str, about: &'static str) -> Self {
-        Self { name, value, about }
+        Self { name, value, about, secret: false }
+    }
+
+    /// Its value is to be kept secret: who configures it is told where it lies open.
+    pub const fn secret(mut self) -> Self {
+        self.secret = true;
+        self
     }
 }

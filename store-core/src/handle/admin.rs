@@ -110,6 +110,16 @@ impl Admin {
         self.0.database_status(&name).await.map_err(|e| self.blame(OP, &name, e))
     }
 
+    /// Whether there is a database, which costs less than its [`status`](Self::status).
+    ///
+    /// # Errors
+    /// As [`StoreAdmin::database_exists`].
+    pub async fn exists(&self, name: impl AsRef<str> + Send) -> Result<bool> {
+        const OP: Operation = Operation::DatabaseStatus;
+        let name = self.name(OP, name)?;
+        self.0.database_exists(&name).await.map_err(|e| self.blame(OP, &name, e))
+    }
+
     /// The tables of a database that hold a record, sorted; the root table is the empty name.
     ///
     /// # Errors

@@ -478,6 +478,11 @@ impl<A: Around, S: StoreAdmin + ?Sized> StoreAdmin for Layered<A, S> {
         self.one(call, |s| s.database_status(name)).await
     }
 
+    async fn database_exists(&self, name: &Name) -> Result<bool> {
+        let call = database(Operation::DatabaseStatus, name);
+        self.one(call, |s| s.database_exists(name)).await
+    }
+
     async fn list_tables(&self, name: &Name) -> Result<Vec<String>> {
         let call = database(Operation::ListTables, name);
         self.one(call, |s| s.list_tables(name)).await

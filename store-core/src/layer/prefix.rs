@@ -516,6 +516,10 @@ impl<S: StoreAdmin + ?Sized> StoreAdmin for Part<S> {
         Ok(status)
     }
 
+    async fn database_exists(&self, name: &Name) -> Result<bool> {
+        self.inner.database_exists(name).await
+    }
+
     async fn list_tables(&self, name: &Name) -> Result<Vec<String>> {
         let mut ours = Vec::new();
         for table in self.inner.list_tables(name).await? {

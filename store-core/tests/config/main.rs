@@ -48,7 +48,7 @@ impl Driver for Local {
         const {
             &[
                 OptionSpec::new("colour", "red|blue", "nothing, but it must be one"),
-                OptionSpec::new("password", "text", "a secret"),
+                OptionSpec::new("password", "text", "a secret").secret(),
                 OptionSpec::new("unused", "text", "documented and never taken"),
             ]
         }

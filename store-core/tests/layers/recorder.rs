@@ -275,6 +275,10 @@ impl StoreAdmin for Recorder {
         self.call(Operation::DatabaseStatus, None, self.memory.database_status(name)).await
     }
 
+    async fn database_exists(&self, name: &Name) -> Result<bool> {
+        self.call(Operation::DatabaseStatus, None, self.memory.database_exists(name)).await
+    }
+
     async fn list_tables(&self, name: &Name) -> Result<Vec<String>> {
         self.call(Operation::ListTables, None, self.memory.list_tables(name)).await
     }

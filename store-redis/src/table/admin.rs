@@ -166,6 +166,10 @@ impl Tables {
         Ok(status)
     }
 
+    pub(crate) async fn database_exists(&self, name: &Name) -> Result<bool> {
+        Ok(self.stored(name).await?.is_some())
+    }
+
     pub(crate) async fn list_tables(&self, name: &Name) -> Result<Vec<String>> {
         let mut names = Vec::new();
         let mut first = ListOptions::default();

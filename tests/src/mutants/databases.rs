@@ -8,7 +8,7 @@ use store_core::{
 use super::Wrapper;
 use super::kinds::{broken, inner};
 
-broken!(MixesTables, JoinsNames, DropsAlike, CreateEmpties, NeverCloses);
+broken!(MixesTables, JoinsNames, DropsAlike, CreateEmpties, ExistsWithRecords, NeverCloses);
 
 #[async_trait]
 impl Wrapper for MixesTables {
@@ -94,6 +94,15 @@ impl Wrapper for CreateEmpties {
     async fn create_database(&self, name: &Name, config: &DatabaseConfig) -> Result<()> {
         self.inner.create_database(name, config).await?;
         self.inner.empty_database(name).await
+    }
+}
+
+#[async_trait]
+impl Wrapper for ExistsWithRecords {
+    inner!();
+
+    async fn database_exists(&self, name: &Name) -> Result<bool> {
+        Ok(!self.inner.list_tables(name).await?.is_empty())
     }
 }
 

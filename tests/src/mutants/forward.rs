@@ -138,6 +138,10 @@ pub trait Wrapper: Debug + Send + Sync + 'static {
     async fn list_tables(&self, name: &Name) -> Result<Vec<String>> {
         self.inner().list_tables(name).await
     }
+
+    async fn database_exists(&self, name: &Name) -> Result<bool> {
+        self.inner().database_exists(name).await
+    }
 }
 
 /// A [`Wrapper`] as a store.
@@ -262,6 +266,10 @@ impl<W: Wrapper> StoreAdmin for Broken<W> {
 
     async fn database_status(&self, name: &Name) -> Result<DatabaseStatus> {
         self.0.inner().database_status(name).await
+    }
+
+    async fn database_exists(&self, name: &Name) -> Result<bool> {
+        self.0.database_exists(name).await
     }
 
     async fn list_tables(&self, name: &Name) -> Result<Vec<String>> {

@@ -289,6 +289,11 @@ pub const MUTANTS: &[Mutant] = &[
         &["admin/create-again"],
     ),
     mutant(
+        "takes a database without records for none",
+        databases::ExistsWithRecords::wrap,
+        &["admin/exists"],
+    ),
+    mutant(
         "goes on after it was closed",
         databases::NeverCloses::wrap,
         &["close/reads", "close/writes"],

@@ -1,6 +1,6 @@
 //! Which backend settings are about.
 
-use store_core::config::StoreUrl;
+use store_core::config::{Driver, StoreUrl};
 
 use super::given::Texts;
 use super::{nats, redis};
@@ -83,12 +83,18 @@ impl Backend {
         }
     }
 
+    /// The driver's option that upstream has another name for.
+    pub(super) fn option(self, name: &str) -> Option<&'static str> {
+        self.upstream().iter().find(|(own, _)| *own == name).and_then(|(_, option)| *option)
+    }
+
     /// Whether a setting is about another one.
-    pub(super) fn is_foreign(self, name: &str) -> bool {
-        match self {
+    pub(super) fn is_foreign(self, name: &str, driver: &dyn Driver) -> bool {
+        let foreign = match self {
             Self::Nats => redis::is_own(name),
             Self::Redis => nats::is_own(name),
             Self::Memory => nats::is_own(name) || redis::is_own(name),
-        }
+        };
+        foreign && driver.options().iter().all(|option| option.name != name)
     }
 }

@@ -2,15 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use store_core::config::StoreUrl;
+use percent_encoding::percent_decode_str;
+use store_core::config::{Driver, StoreUrl};
 
 use super::backend::Backend;
 use super::redis;
 use crate::wasmcloud::host::Given;
-
-/// What is a secret although it may come in plain configuration.
-const SECRET: [&str; 8] =
-    ["client_jwt", "client_seed", "credentials", "jwt", "jwt_seed", "nkey", "password", "token"];
 
 /// Settings by their names in lower case.
 pub(super) struct Texts(BTreeMap<String, Text>);
@@ -51,14 +48,24 @@ impl Texts {
     }
 
     /// The names of those that are secrets and came in plain configuration.
-    pub(super) fn exposed(&self) -> Vec<String> {
+    pub(super) fn exposed(&self, backend: Backend, driver: &dyn Driver) -> Vec<String> {
+        let is_option = |name: &str| driver.options().iter().any(|o| o.secret && o.name == name);
+        let is_secret = |name: &str, value: &str| match name {
+            "url" | "cluster_uri" => holds_secret(value, is_option),
+            name => is_option(backend.option(name).unwrap_or(name)),
+        };
         let exposed =
-            |(name, text): &(&String, &Text)| !text.secret && is_secret(name.as_str(), &text.value);
+            |(name, text): &(&String, &Text)| !text.secret && is_secret(name, &text.value);
         self.0.iter().filter(exposed).map(|(name, _)| name.clone()).collect()
     }
 
     /// With those of the provider below, as far as they are about the same backend.
-    pub(super) fn over(mut self, shared: Self, backend: Backend) -> Result<Self, String> {
+    pub(super) fn over(
+        mut self,
+        shared: Self,
+        backend: Backend,
+        driver: &dyn Driver,
+    ) -> Result<Self, String> {
         let disabled = |texts| backend == Backend::Redis && redis::default_is_disabled(texts);
         if self.get("url").is_none() && (disabled(&shared) || disabled(&self)) {
             return Err("`url` is missing, and DISABLE_DEFAULT_CONNECTION is set".into());
@@ -68,8 +75,10 @@ impl Texts {
             let applies = match name.as_str() {
                 "backend" => false,
                 "url" => !has_address && is_for(&text.value, backend),
-                "cluster_uri" => !has_address && !backend.is_foreign(&name),
-                name => !backend.is_foreign(name),
+                "cluster_uri" => !has_address && !backend.is_foreign(&name, driver),
+                // The text of certificates to NATS, the path of their file to Redis.
+                "tls_ca" if is_pem(&text.value) != (backend == Backend::Nats) => false,
+                name => !backend.is_foreign(name, driver),
             };
             if applies {
                 self.0.entry(name).or_insert(text);
@@ -83,8 +92,16 @@ fn is_for(url: &str, backend: Backend) -> bool {
     url.parse::<StoreUrl>().is_ok_and(|url| Backend::of_scheme(url.scheme()) == Some(backend))
 }
 
-fn is_secret(name: &str, value: &str) -> bool {
-    SECRET.contains(&name)
-        || (matches!(name, "url" | "cluster_uri")
-            && value.split('/').any(|part| part.contains('@')))
+fn is_pem(text: &str) -> bool {
+    text.trim_start().starts_with("-----BEGIN")
+}
+
+/// Whether a URL, or a list of them, says how to sign in: before its hosts, or by an option.
+fn holds_secret(urls: &str, is_option: impl Fn(&str) -> bool) -> bool {
+    let name = |option: &str| {
+        let name = option.split('=').next().unwrap_or_default();
+        percent_decode_str(name).decode_utf8_lossy().into_owned()
+    };
+    let options = urls.split(['?', '&']).skip(1);
+    urls.split('/').any(|part| part.contains('@')) || options.map(name).any(|n| is_option(&n))
 }

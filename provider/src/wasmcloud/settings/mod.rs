@@ -82,7 +82,7 @@ pub(crate) fn plan(
         .drivers()
         .find(|driver| driver.schemes().contains(&backend.scheme()))
         .ok_or_else(|| format!("this provider was built without {}", backend.scheme()))?;
-    let texts = own.over(shared, backend)?;
+    let texts = own.over(shared, backend, driver)?;
     if backend == Backend::Nats {
         nats::credentials(&texts)?;
     }
@@ -115,7 +115,7 @@ pub(crate) fn plan(
             .map(|text| Filter::parse(&text).map_err(|e| format!("setting `watch`: {e}")))
             .transpose()?,
         reconnect,
-        exposed: texts.exposed(),
+        exposed: texts.exposed(backend, driver),
     };
     o.finish()?;
     Ok(plan)

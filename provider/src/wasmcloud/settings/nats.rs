@@ -16,6 +16,10 @@ pub(super) const NAMES: [Upstream; 8] = [
     ("enable_bucket_auto_create", None),
 ];
 
+/// The driver's option that says how long a call waits for a lost connection, and what is meant where nothing is said: hosts give a
+/// call two seconds in all.
+pub(super) const WAIT: (&str, &str) = ("reconnect_wait", "1500ms");
+
 /// Whether a setting can only be about NATS.
 pub(super) fn is_own(name: &str) -> bool {
     NAMES.iter().any(|(own, _)| *own == name)
@@ -36,13 +40,13 @@ pub(super) fn address(o: &mut Taken) -> Result<String, String> {
     match (o.text("url"), o.text("cluster_uri")) {
         (Some(_), Some(_)) => Err("`url` and `cluster_uri` are both given".into()),
         (Some(url), None) => Ok(url),
-        (None, Some(list)) => Ok(cluster(&list)),
+        (None, Some(list)) => cluster(&list),
         (None, None) => Ok("nats://0.0.0.0:4222".to_owned()),
     }
 }
 
-/// A list of servers as NATS clients take it, as one URL.
-fn cluster(list: &str) -> String {
+/// A list of servers as NATS clients take it, as one URL: who signs in is said once, or each time alike.
+fn cluster(list: &str) -> Result<String, String> {
     let (mut scheme, mut user, mut hosts) = ("nats", "", Vec::new());
     for server in list.split(',').map(str::trim).filter(|server| !server.is_empty()) {
         let rest = match server.split_once("://") {
@@ -56,13 +60,16 @@ fn cluster(list: &str) -> String {
         };
         let rest = rest.trim_end_matches('/');
         let (first, host) = rest.rsplit_once('@').unwrap_or(("", rest));
+        if !user.is_empty() && !first.is_empty() && user != first {
+            return Err("setting `cluster_uri`: its servers name different users".into());
+        }
         if user.is_empty() {
             user = first;
         }
         hosts.push(host);
     }
     let at = if user.is_empty() { "" } else { "@" };
-    format!("{scheme}://{user}{at}{}", hosts.join(","))
+    Ok(format!("{scheme}://{user}{at}{}", hosts.join(",")))
 }
 
 /// The text of the certificates wins over their file.

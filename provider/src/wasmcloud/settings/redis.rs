@@ -13,7 +13,7 @@ pub(super) const NAMES: [Upstream; 8] = [
     ("backend_reconnect_num_retries", None),
     ("backend_reconnect_max_delay_ms", None),
     ("backend_connection_timeout_ms", Some("connect_timeout")),
-    ("backend_response_timeout_ms", Some("timeout")),
+    ("backend_response_timeout_ms", Some("answer_timeout")),
     ("disable_default_connection", None),
     ("share_connections_by_url", None),
     ("watch", None),

@@ -28,7 +28,7 @@ fn refused(config: &[(&str, &str)]) -> String {
 #[test]
 fn the_manifests_of_upstream_mean_upstreams_layout() {
     let plan = of(&[("bucket", "wasmcloud")]).unwrap();
-    assert_eq!(plan.url, "nats://0.0.0.0:4222?layout=plain");
+    assert_eq!(plan.url, "nats://0.0.0.0:4222?reconnect_wait=1500ms&layout=plain");
     assert_eq!((plan.database.as_str(), plan.create), ("wasmcloud", Create::Never));
     assert_eq!(plan.identifier, Identifier::Link);
     let plan = of(&[
@@ -44,7 +44,7 @@ fn the_manifests_of_upstream_mean_upstreams_layout() {
     .unwrap();
     assert_eq!(
         plan.url,
-        "nats://a:4222,b:4223?domain=hub&tls_ca=%2D%2D%2D%2D%2DBEGIN&jwt=j&jwt_seed=s&layout=plain"
+        "nats://a:4222,b:4223?domain=hub&tls_ca=%2D%2D%2D%2D%2DBEGIN&jwt=j&jwt_seed=s&reconnect_wait=1500ms&layout=plain"
     );
     assert_eq!(plan.create, Create::Try);
     assert_eq!(plan.exposed, ["client_jwt", "client_seed"]);
@@ -59,7 +59,7 @@ fn the_manifests_of_upstream_mean_upstreams_layout() {
     .unwrap();
     assert_eq!(
         plan.url,
-        "redis://:p@h:6379?db=0&connect_timeout=3000ms&timeout=1000ms&layout=plain"
+        "redis://:p@h:6379?db=0&connect_timeout=3000ms&answer_timeout=1000ms&layout=plain"
     );
     assert_eq!((plan.identifier, &*plan.exposed), (Identifier::Any, &["url".to_owned()][..]));
     assert_eq!(plan.reconnect, Reconnect { retries: 7, max_delay: Duration::from_millis(90) });
@@ -88,7 +88,7 @@ fn settings_of_ours_mean_our_layout() {
         ("token", "hunter2"),
     ])
     .unwrap();
-    assert_eq!(plan.url, "nats://h?token=hunter2");
+    assert_eq!(plan.url, "nats://h?token=hunter2&reconnect_wait=1500ms");
     assert_eq!((&*plan.table, &*plan.prefix), ("t", "p:"));
     assert_eq!(plan.granted.unwrap(), ["a", "b"]);
     assert_eq!((plan.limits.max_value_len, plan.limits.page), (1 << 20, 10));
@@ -96,7 +96,8 @@ fn settings_of_ours_mean_our_layout() {
     assert_eq!((plan.create, plan.ttl), (Create::Missing, Some(Duration::from_hours(1))));
     assert_eq!(plan.exposed, ["token"]);
     let plan = of(&[("url", "nats://h/users?domain=hub"), ("timeout", "1s")]).unwrap();
-    assert_eq!((&*plan.url, plan.database.as_str()), ("nats://h?domain=hub&timeout=1s", "users"));
+    assert_eq!(plan.url, "nats://h?domain=hub&timeout=1s&reconnect_wait=1500ms");
+    assert_eq!(plan.database.as_str(), "users");
     assert!(refused(&[("url", "nats://h/users"), ("bucket", "b")]).contains("given twice"));
     let plan = of(&[("url", "redis://h/cache"), ("layout", "table")]).unwrap();
     assert_eq!((&*plan.url, plan.database.as_str()), ("redis://h?layout=table", "cache"));
@@ -129,11 +130,11 @@ fn the_provider_has_defaults_for_both_backends() {
     };
     assert_eq!(
         link(&[("bucket", "b")]).unwrap(),
-        "nats://n:4222?domain=hub&jwt=j&jwt_seed=hunter2&layout=plain"
+        "nats://n:4222?domain=hub&jwt=j&jwt_seed=hunter2&reconnect_wait=1500ms&layout=plain"
     );
     assert_eq!(
         link(&[("bucket", "b"), ("cluster_uri", "nats://m"), ("js_domain", "x")]).unwrap(),
-        "nats://m?domain=x&jwt=j&jwt_seed=hunter2&layout=plain"
+        "nats://m?domain=x&jwt=j&jwt_seed=hunter2&reconnect_wait=1500ms&layout=plain"
     );
     assert_eq!(link(&[("backend", "redis")]).unwrap(), "redis://r?layout=plain");
     assert_eq!(link(&[("url", "redis://own")]).unwrap(), "redis://own?layout=plain");
@@ -144,6 +145,57 @@ fn the_provider_has_defaults_for_both_backends() {
     let unknown = given(&[("colour", "hunter2")], &[]);
     let error = plan(&given(&[("bucket", "b")], &[]), &unknown, "c", &registry()).err().unwrap();
     assert!(error.contains("`colour`") && !error.contains("hunter2"), "{error}");
+}
+
+#[test]
+fn calls_wait_for_a_lost_server_as_long_as_hosts_do_unless_the_link_says_otherwise() {
+    let url = |config: &[(&str, &str)]| of(config).unwrap().url;
+    let own = url(&[("bucket", "b"), ("reconnect_wait", "3s")]);
+    assert_eq!(own, "nats://0.0.0.0:4222?reconnect_wait=3s");
+    let own = url(&[("bucket", "b"), ("url", "nats://h?reconnect_wait=3s")]);
+    assert_eq!(own, "nats://h?reconnect_wait=3s");
+}
+
+#[test]
+fn certificates_of_the_provider_go_to_the_backend_that_takes_them() {
+    let text = "-----BEGIN CERTIFICATE-----";
+    let url = |shared: &str, link: &[(&str, &str)]| {
+        let provider = given(&[("tls_ca", shared)], &[]);
+        plan(&given(link, &[]), &provider, "c", &registry()).unwrap().url
+    };
+    let (nats, redis) = ([("bucket", "b")], [("url", "rediss://h"), ("layout", "plain")]);
+    assert_eq!(url("/ca.pem", &redis), "rediss://h?layout=plain&tls_ca=%2Fca%2Epem");
+    assert_eq!(url(text, &redis), "rediss://h?layout=plain", "that is for NATS");
+    assert!(url(text, &nats).contains("tls_ca=%2D"), "{}", url(text, &nats));
+    assert!(!url("/ca.pem", &nats).contains("tls_ca"), "that is for Redis");
+    assert_eq!(url(text, &[("backend", "memory")]), "memory://");
+}
+
+#[test]
+fn every_secret_in_plain_configuration_is_named_wherever_it_is() {
+    let exposed = |config: &[(&str, &str)]| of(config).unwrap().exposed;
+    let nats = |url: &str| exposed(&[("url", url), ("bucket", "b")]);
+    for url in [
+        "nats://h?nkey=s",
+        "nats://h?domain=d&token=s",
+        "nats://h?jwt=s&jwt_seed=s",
+        "nats://h?cre%64entials=s",
+    ] {
+        assert_eq!(nats(url), ["url"], "{url}");
+    }
+    assert!(nats("nats://h?domain=token").is_empty());
+    assert_eq!(exposed(&[("bucket", "b"), ("nkey", "s")]), ["nkey"]);
+    assert_eq!(
+        exposed(&[("bucket", "b"), ("cluster_uri", "nats://a,nats://u:p@b")]),
+        ["cluster_uri"]
+    );
+    let sentinels = "redis+sentinel://h?primary=p";
+    assert_eq!(exposed(&[("url", sentinels), ("sentinel_password", "s")]), ["sentinel_password"]);
+    assert_eq!(exposed(&[("url", &format!("{sentinels}&sentinel_password=s"))]), ["url"]);
+    assert!(exposed(&[("url", "redis://h/0")]).is_empty());
+    // No driver takes the password by that name.
+    let error = refused(&[("url", "redis://h"), ("password", "hunter2")]);
+    assert!(error.contains("`password`"), "{error}");
 }
 
 #[test]
@@ -182,6 +234,7 @@ fn what_is_unknown_or_malformed_is_refused_by_name() {
         (&[("backend", "memory"), ("history", "-1")], "`history`"),
         (&[("backend", "memory"), ("identifier", "hunter2")], "`identifier`"),
         (&[("bucket", "b"), ("backend_response_timeout_ms", "1")], "backend"),
+        (&[("bucket", "b"), ("cluster_uri", "nats://u:p@a,nats://v:hunter2@b")], "`cluster_uri`"),
     ];
     for (config, why) in cases {
         let error = refused(config);

@@ -41,6 +41,9 @@ pub(super) fn url(
     redis::sharing(o)?;
     options.extend(named_by_upstream(o, backend, driver)?);
     options.extend(named_by_driver(o, driver));
+    if backend == Backend::Nats && !is_given(&url, &options, nats::WAIT.0) {
+        options.push((nats::WAIT.0, nats::WAIT.1.to_owned()));
+    }
     if only_upstream && driver.options().iter().any(|known| known.name == "layout") {
         options.push(("layout", "plain".to_owned()));
     }
@@ -51,6 +54,12 @@ pub(super) fn url(
         url.extend(utf8_percent_encode(&value, NON_ALPHANUMERIC));
     }
     Ok((url, path))
+}
+
+fn is_given(url: &str, options: &[(&'static str, String)], name: &str) -> bool {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    options.iter().any(|(known, _)| *known == name)
+        || query.split('&').any(|option| option.split('=').next() == Some(name))
 }
 
 /// A URL whose path was taken off: it names the database, or to Redis the number of one. Without it, links to several databases share

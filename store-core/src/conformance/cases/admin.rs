@@ -57,6 +57,22 @@ fn databases() -> Vec<Case> {
             ensure_eq!(present(&cx.table()?, "k").await?.expires_at(), None, "expiry");
             Ok(())
         }),
+        case(
+            "admin/exists",
+            "a database exists from its creation to its destruction, full or empty",
+        )
+        .needs([F::Databases])
+        .run(|cx| async move {
+            let (admin, name) = (cx.admin(), cx.name("main")?);
+            ensure!(!admin.exists(&name).await?, "it exists before it was created");
+            admin.create(&name, &DatabaseConfig::new()).await?;
+            ensure!(admin.exists(&name).await?, "it does not exist without a record");
+            cx.table()?.write("k", "v").await?;
+            ensure!(admin.exists(&name).await?, "it does not exist with a record");
+            admin.delete(&name).await?;
+            ensure!(!admin.exists(&name).await?, "it exists after it was destroyed");
+            Ok(())
+        }),
         case("admin/delete-absent", "to destroy what does not exist is fine")
             .needs([F::Databases])
             .run(|cx| async move {

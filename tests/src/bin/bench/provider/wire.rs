@@ -24,7 +24,8 @@ mod bindings {
 /// The value of every record, and what the echo answers to `get`.
 pub(crate) const VALUE: &[u8] = &[b'v'; 100];
 
-/// The transport loses one answer in some hundred thousand: after so long a call is made again, so that it costs one round.
+/// The transport loses one answer in some hundred thousand, as docs/provider.md says: after so long a call is made again, so that it
+/// costs one round.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// So often it does not lose the same one.
 const TRIES: u32 = 5;
