@@ -15,6 +15,9 @@ const CHUNK: usize = 1000;
 /// How many chunks a call looks at that looks for a suffix, before it returns what it found.
 const CHUNKS: usize = 64;
 /// The kind of our cursors: the last key, in byte order.
+/// The longest offset whose keys are looked at: of a longer one the index knows only how many they are, also of those whose values
+/// others deleted since.
+const LOOKED_AT: usize = 10_000;
 const CURSOR: u8 = b'k';
 
 /// A part of the index, as `ZRANGE BYLEX` takes it.
@@ -71,9 +74,11 @@ impl Tables {
         loop {
             // One more than wanted, to know whether there is more.
             let wanted = (o.limit - keys.len()).saturating_add(1);
-            let ask = if o.suffix.is_empty() { wanted.min(CHUNK) } else { CHUNK };
             // Without a suffix the index can leave out by rank.
-            let by_rank = if o.suffix.is_empty() { std::mem::take(&mut skip) } else { 0 };
+            let by_rank =
+                if o.suffix.is_empty() && skip > LOOKED_AT { std::mem::take(&mut skip) } else { 0 };
+            let all = wanted.saturating_add(skip).min(CHUNK);
+            let ask = if o.suffix.is_empty() { all } else { CHUNK };
             let (last, found) = self.chunk(&table, &range, ask, by_rank).await?;
             for key in found.into_iter().filter(|key| key.ends_with(&*o.suffix)) {
                 if skip > 0 {
