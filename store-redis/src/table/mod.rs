@@ -142,10 +142,7 @@ impl Tables {
         if let Some(opened) = &*table.opened.read() {
             return Ok(Some(Arc::clone(opened)));
         }
-        let prefix = &self.connector.config().key_prefix;
         let database = table.ns.database();
-        let mut register = redis::cmd("SADD");
-        register.arg(keys::tables(prefix, database)).arg(table.ns.table());
         for _ in 0..16 {
             let stored = match self.stored(database).await? {
                 Some(stored) => stored,
@@ -153,13 +150,13 @@ impl Tables {
                 None => return Ok(None),
             };
             // Before, so that no table is ever open and unknown; and after, in case that the database was deleted in between.
-            self.connector.command(&register, Effect::Change).await?;
+            self.register(table).await?;
             let open = self.open_call(table, &stored).await?;
             let done = self.connector.script(&OPEN, &open, Effect::Change).await?;
             if reply::int(&done)? == 0 {
                 continue;
             }
-            self.connector.command(&register, Effect::Change).await?;
+            self.register(table).await?;
             if self.stored(database).await?.is_none_or(|now| now.version != stored.version) {
                 continue;
             }
@@ -177,6 +174,22 @@ impl Tables {
 
     /// The call of the script that opens a table.
     async fn open_call(&self, table: &Table, stored: &admin::Stored) -> Result<Cmd> {
+    /// Puts a table among those of its database. Looks first: a server whose memory is full takes no new member, not even one that
+    /// it has, and what is known can be deleted from all the same.
+    async fn register(&self, table: &Table) -> Result<()> {
+        let tables = keys::tables(&self.connector.config().key_prefix, table.ns.database());
+        let command = |name| {
+            let mut command = redis::cmd(name);
+            command.arg(&tables).arg(table.ns.table());
+            command
+        };
+        let known = self.connector.command(&command("SISMEMBER"), Effect::Read).await?;
+        if reply::int(&known)? == 0 {
+            self.connector.command(&command("SADD"), Effect::Change).await?;
+        }
+        Ok(())
+    }
+
         let link = self.connector.link(&table.keys.tag).await?;
         let keys = &table.keys;
         let mut open = eval(&OPEN, [&*keys.version, &*keys.log, &*keys.head]);
@@ -195,7 +208,7 @@ impl Tables {
         Ok(self.create_or_find(database, &config.defaults).await?.0)
     }
 
-    /// Whether nobody would miss this store's waiting value.
+    /// Where a large value waits for the script that takes it.
     fn stage_key(&self, table: &Table) -> String {
         let n = self.staged.fetch_add(1, Ordering::Relaxed);
         format!("{}~{n:x}", table.keys.tag)
