@@ -253,8 +253,17 @@ impl Config {
         if self.connect_attempts == 0 {
             return Err(Error::config("`connect_attempts` must be 1 at least"));
         }
-        if self.wait_replicas > 0 && self.layout != Layout::Table {
-            return Err(Error::config("`wait_replicas` is for the layout `table`"));
+        if self.layout != Layout::Table {
+            self.check_plain()?;
+        }
+        let login = [
+            ("sentinel_username", &self.sentinel_username),
+            ("sentinel_password", &self.sentinel_password),
+        ];
+        if let Some((name, _)) = login.iter().find(|(_, given)| given.is_some())
+            && !self.is_sentinel()
+        {
+            return Err(Error::config(format!("`{name}` is for redis+sentinel://")));
         }
         if self.tls_cert.is_some() != self.tls_key.is_some() {
             return Err(Error::config("`tls_cert` and `tls_key` go together"));
@@ -267,6 +276,22 @@ impl Config {
         }
         crate::table::check_config(&self.defaults)?;
         self.check_deployment()
+    }
+
+    /// Refuses what only the layout `table` can honour.
+    fn check_plain(&self) -> Result<()> {
+        let default = Self::default();
+        let given = [
+            ("wait_replicas", self.wait_replicas != default.wait_replicas),
+            ("watch_keep", self.watch_keep != default.watch_keep),
+            ("auto_create", self.auto_create != default.auto_create),
+            ("default_ttl", self.defaults.default_ttl.is_some()),
+            ("defaults", self.defaults != default.defaults),
+        ];
+        match given.iter().find(|(_, given)| *given) {
+            Some((name, _)) => Err(Error::config(format!("`{name}` is for the layout `table`"))),
+            None => Ok(()),
+        }
     }
 
     /// All that are configured.
