@@ -26,8 +26,8 @@ pub(crate) struct Cluster {
     owners: RwLock<Vec<Option<Arc<Node>>>>,
     /// Something was found to be otherwise: the servers are asked again before the next call.
     stale: AtomicBool,
-    /// When the servers were last asked. Held by who asks; others wait and share what comes of it.
-    asked: tokio::sync::Mutex<Option<Instant>>,
+    /// When the servers were last asked, and why that failed if it did. Held by who asks; others wait and share what comes of it.
+    asked: tokio::sync::Mutex<Option<(Instant, Result<()>)>>,
 }
 
 /// Where a server sends a call that it did not do.
@@ -99,30 +99,49 @@ impl Cluster {
         Ok(())
     }
 
-    /// Asks the servers who has which slot, those first to which there is a connection.
+    /// Asks the servers who has which slot.
     async fn refresh(&self) -> Result<()> {
         let begun = Instant::now();
         let mut asked = self.asked.lock().await;
-        if asked.is_some_and(|when| when >= begun) {
-            return Ok(());
+        if let Some((when, done)) = &*asked {
+            let pause = self.shared.config.reconnect_pause;
+            // What failed a moment before would fail again.
+            if *when >= begun || (done.is_err() && when.elapsed() < pause) {
+                return done.clone();
+            }
         }
-        let mut nodes: Vec<Arc<Node>> = self.nodes.lock().values().cloned().collect();
+        let done = self.ask_all().await;
+        *asked = Some((Instant::now(), done.clone()));
+        done
+    }
+
+    /// Asks one server after the other, those first to which there is a connection. One that does not answer is passed over, so that
+    /// all of them together take no longer than connecting to one may.
+    async fn ask_all(&self) -> Result<()> {
+        let mut nodes = self.nodes();
         nodes.sort_by_key(|node| node.live().is_none());
+        let config = &self.shared.config;
+        let patience = config.connect_timeout.saturating_mul(config.connect_attempts)
+            / u32::try_from(nodes.len().max(1)).unwrap_or(u32::MAX);
         let mut last = None;
         for node in nodes {
-            match self.ask(&node).await {
-                Ok(owners) => {
+            match tokio::time::timeout(patience, self.ask(&node)).await {
+                Ok(Ok(owners)) => {
                     // Servers that have left are forgotten.
                     self.nodes.lock().retain(|server, node| {
-                        self.shared.config.servers().any(|seed| seed == server)
+                        config.servers().any(|seed| seed == server)
                             || owners.iter().flatten().any(|owner| Arc::ptr_eq(owner, node))
                     });
                     *self.owners.write() = owners;
                     self.stale.store(false, Ordering::Release);
-                    *asked = Some(Instant::now());
                     return Ok(());
                 }
-                Err(error) => last = Some(error),
+                Ok(Err(error)) => last = Some(error),
+                Err(_) => {
+                    let message =
+                        "the members of the cluster that were asked did not answer in time";
+                    last = Some(Error::new(ErrorKind::Unavailable, message));
+                }
             }
         }
         Err(last.unwrap_or_else(unexpected))
