@@ -28,6 +28,7 @@ use crate::reply;
 use crate::script::{OPEN, Script};
 
 pub(crate) use admin::{check_config, escape_glob};
+pub(crate) use change::millis;
 use hub::Hub;
 use keys::Keys;
 
@@ -37,8 +38,6 @@ pub(crate) const MAX_BATCH: usize = 500;
 pub(crate) const MAX_BATCH_BYTES: usize = 1024 * 1024;
 /// The most records that one call of a script goes through one by one: 2 ms of the server's time or so.
 pub(crate) const STEP: usize = 100;
-/// The longest value that can be compared: the server's script has to look at all of it.
-pub(crate) const MAX_COMPARED: usize = 256 * 1024;
 /// Values from here on do not pass through the server's scripts.
 pub(crate) const STAGED: usize = 8 * 1024;
 
@@ -172,8 +171,6 @@ impl Tables {
         Err(Error::new(ErrorKind::Unavailable, "the database is being changed all the time"))
     }
 
-    /// The call of the script that opens a table.
-    async fn open_call(&self, table: &Table, stored: &admin::Stored) -> Result<Cmd> {
     /// Puts a table among those of its database. Looks first: a server whose memory is full takes no new member, not even one that
     /// it has, and what is known can be deleted from all the same.
     async fn register(&self, table: &Table) -> Result<()> {
@@ -190,6 +187,8 @@ impl Tables {
         Ok(())
     }
 
+    /// The call of the script that opens a table.
+    async fn open_call(&self, table: &Table, stored: &admin::Stored) -> Result<Cmd> {
         let link = self.connector.link(&table.keys.tag).await?;
         let keys = &table.keys;
         let mut open = eval(&OPEN, [&*keys.version, &*keys.log, &*keys.head]);
