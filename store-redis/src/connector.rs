@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::{Arg, Cmd, Pipeline, RedisError, Value};
-use store_core::{Error, ErrorKind, Result};
+use store_core::{Consistency, Error, ErrorKind, Feature, ReadOptions, Result};
 
 use crate::cluster::{Cluster, Turn, turn};
 use crate::config::{Config, Deployment};
@@ -61,6 +61,27 @@ impl Connector {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.shared.is_closed()
+    }
+
+    /// Refuses what this layout or this server cannot read.
+    pub(crate) async fn check_read(&self, o: ReadOptions) -> Result<()> {
+        if o.revision.is_some() {
+            return Err(Error::lacks(Feature::History));
+        }
+        if o.consistency == Consistency::Strong && self.is_replica().await? {
+            return Err(Error::lacks(Feature::StrongRead));
+        }
+        Ok(())
+    }
+
+    /// Whether the one server is a replica, which may be behind its primary. Members of a cluster that are send their calls on, and
+    /// Sentinels name none.
+    pub(crate) async fn is_replica(&self) -> Result<bool> {
+        if self.config().deployment != Deployment::Single {
+            return Ok(false);
+        }
+        self.link("").await?;
+        Ok(self.shared.is_replica())
     }
 
     /// Lets nobody begin a call, and waits for those under way.
@@ -244,8 +265,8 @@ impl Route<'_> {
         let cluster = match &self.connector.servers {
             Servers::Cluster(cluster) => cluster,
             Servers::One(_) => {
-                // It was the primary, and is none any more: the Sentinels know which one is.
-                if error.code() == Some("READONLY") && self.connector.config().is_sentinel() {
+                // It was the primary, and is none any more: the Sentinels know which one is, or it is looked at anew.
+                if error.code() == Some("READONLY") && !self.connector.shared.is_replica() {
                     link.give_up();
                 }
                 return Ok(false);

@@ -24,6 +24,8 @@ pub(crate) struct Shared {
     io: Option<IoThread>,
     generations: AtomicU64,
     closed: AtomicBool,
+    /// The one server is a replica, as far as it told when the connection was made.
+    replica: AtomicBool,
     unique: u64,
     warnings: RwLock<Vec<String>>,
 }
@@ -35,6 +37,7 @@ impl Shared {
             io: config.io_thread.then(IoThread::start).transpose()?,
             generations: AtomicU64::new(1),
             closed: AtomicBool::new(false),
+            replica: AtomicBool::new(false),
             unique: RandomState::new().hash_one(std::process::id()),
             warnings: RwLock::default(),
             config,
@@ -47,6 +50,10 @@ impl Shared {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_replica(&self) -> bool {
+        self.replica.load(Ordering::Acquire)
     }
 
     /// Lets nobody begin a call.
@@ -153,8 +160,12 @@ impl Shared {
                  use noeviction or a volatile policy"
             ));
         }
-        if is_replica && self.config.deployment == Deployment::Single {
-            warnings.push("the server is a replica: it takes no writes".to_owned());
+        if self.config.deployment == Deployment::Single {
+            self.replica.store(is_replica, Ordering::Release);
+            if is_replica {
+                let warning = "the server is a replica: it takes no writes and no strong reads";
+                warnings.push(warning.to_owned());
+            }
         }
         for warning in &warnings {
             tracing::warn!(server, "{warning}");

@@ -118,7 +118,7 @@ impl Store for Redis {
         self.connector().open()?;
         match &self.0 {
             Inner::Table(tables) => tables.capability(database).await,
-            Inner::Plain(plain) => Ok(plain.capability()),
+            Inner::Plain(plain) => plain.capability().await,
         }
     }
 

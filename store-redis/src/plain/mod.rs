@@ -43,7 +43,7 @@ impl Plain {
         Self { connector, template, owner: Namespace::unique_owner() }
     }
 
-    pub(crate) fn capability(&self) -> Capability {
+    pub(crate) async fn capability(&self) -> Result<Capability> {
         let mut capability = Capability::none();
         let features = [
             Feature::Create,
@@ -68,7 +68,10 @@ impl Plain {
                 "the names of database, table and key are joined as the template says: choose them so that no two give the same text",
             );
         }
-        capability
+        if self.connector.is_replica().await? {
+            capability = capability.without(Feature::StrongRead);
+        }
+        Ok(capability)
     }
 
     /// What comes before every key of a table.

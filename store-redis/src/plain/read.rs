@@ -2,9 +2,7 @@
 
 use bytes::Bytes;
 use redis::{Pipeline, Value};
-use store_core::{
-    Error, ErrorKind, Feature, Key, Namespace, ReadOptions, Record, Result, Timestamp,
-};
+use store_core::{ErrorKind, Key, Namespace, ReadOptions, Record, Result, Timestamp};
 
 use super::{CHUNK, Plain};
 use crate::fault::{Effect, unexpected};
@@ -17,9 +15,7 @@ impl Plain {
         key: Key<'_>,
         o: ReadOptions,
     ) -> Result<Option<Record>> {
-        if o.revision.is_some() {
-            return Err(Error::lacks(Feature::History));
-        }
+        self.connector.check_read(o).await?;
         self.read_many(ns, &[key]).await.pop().ok_or_else(unexpected)?
     }
 
@@ -29,9 +25,7 @@ impl Plain {
         key: Key<'_>,
         o: ReadOptions,
     ) -> Result<Option<Bytes>> {
-        if o.revision.is_some() {
-            return Err(Error::lacks(Feature::History));
-        }
+        self.connector.check_read(o).await?;
         self.connector.get(&[&self.prefix(ns)?, key.as_str()]).await
     }
 

@@ -2,7 +2,8 @@
 
 use redis::Value;
 use store_core::{
-    Cursor, Error, ErrorKind, Key, ListOptions, Namespace, Page, Record, Result, U64Page,
+    Cursor, Error, ErrorKind, Key, ListOptions, Namespace, Page, ReadOptions, Record, Result,
+    U64Page,
 };
 
 use super::{STEP, Table, Tables, eval};
@@ -14,10 +15,10 @@ use crate::script::{PAGE, REAP};
 const CHUNK: usize = 1000;
 /// How many chunks a call looks at that looks for a suffix, before it returns what it found.
 const CHUNKS: usize = 64;
-/// The kind of our cursors: the last key, in byte order.
 /// The longest offset whose keys are looked at: of a longer one the index knows only how many they are, also of those whose values
 /// others deleted since.
 const LOOKED_AT: usize = 10_000;
+/// The kind of our cursors: the last key, in byte order.
 const CURSOR: u8 = b'k';
 
 /// A part of the index, as `ZRANGE BYLEX` takes it.
@@ -57,6 +58,7 @@ fn beyond(prefix: &str) -> Vec<u8> {
 impl Tables {
     pub(crate) async fn list(&self, ns: &Namespace, o: &ListOptions) -> Result<Page<String>> {
         self.connector.open()?;
+        self.connector.check_read(ReadOptions::default().with_consistency(o.consistency)).await?;
         let after = match &o.cursor {
             Some(cursor) => Some(cursor.open_key(ns, CURSOR)?),
             None => None,

@@ -93,6 +93,9 @@ impl Tables {
             None => self.connector.config().defaults.clone(),
         };
         let mut capability = Capability::all().without(Feature::History);
+        if self.connector.is_replica().await? {
+            capability = capability.without(Feature::StrongRead);
+        }
         capability.max_atomic = Some(MAX_BATCH);
         capability.expiry_lateness = Duration::from_millis(1);
         capability.max_value_len =
