@@ -11,7 +11,7 @@ use crate::cluster::{Cluster, Turn, turn};
 use crate::config::{Config, Deployment};
 use crate::fault::{Effect, fault};
 use crate::link::{Link, Request};
-use crate::node::{Node, Shared};
+use crate::node::{Listener, Node, Shared};
 use crate::reply;
 use crate::script::Script;
 use crate::sentinel::Sentinels;
@@ -111,11 +111,23 @@ impl Connector {
     /// A connection of its own to the server that has a key, for a caller that blocks it. Its answers may take `timeout`.
     pub(crate) async fn dial(&self, key: &str, timeout: Option<Duration>) -> Result<Link> {
         match &self.servers {
-            Servers::One(node) => node.dial(timeout).await,
+            Servers::One(node) => node.dial(timeout, None).await,
             Servers::Cluster(cluster) => {
-                let dialed = cluster.owner(key.as_bytes()).await?.dial(timeout).await;
+                let dialed = cluster.owner(key.as_bytes()).await?.dial(timeout, None).await;
                 dialed.inspect_err(|_| cluster.doubt())
             }
+        }
+    }
+
+    /// A connection of its own to the one server, for a caller that hears what the server says unasked.
+    pub(crate) async fn listen(&self, listener: Listener) -> Result<Link> {
+        match &self.servers {
+            Servers::One(node) => {
+                node.dial(Some(self.config().answer_timeout), Some(listener)).await
+            }
+            Servers::Cluster(_) => Err(Error::unsupported(
+                "each server of a cluster tells of its own keys only: there is none to listen to for all",
+            )),
         }
     }
 

@@ -18,6 +18,9 @@ use crate::link::Link;
 use crate::script;
 use crate::sentinel::Sentinels;
 
+/// Hears what the server says unasked, and that the connection has ended.
+pub(crate) type Listener = Arc<dyn Fn(&PushInfo) + Send + Sync>;
+
 /// What the connections of a store have in common.
 pub(crate) struct Shared {
     pub(crate) config: Config,
@@ -75,12 +78,16 @@ impl Shared {
         client: Client,
         server: &str,
         timeout: Option<Duration>,
+        listener: Option<Listener>,
     ) -> Result<Link> {
         let dead = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&dead);
         let lost = move |push: PushInfo| {
             if push.kind == PushKind::Disconnection {
                 told.store(true, Ordering::Release);
+            }
+            if let Some(listener) = &listener {
+                listener(&push);
             }
             Ok::<(), redis::aio::SendError>(())
         };
@@ -281,7 +288,7 @@ impl Node {
     async fn attempt(&self) -> Result<Link> {
         let (server, client) = self.find().await?;
         let timeout = Some(self.shared.config.answer_timeout);
-        let mut link = self.shared.dial(client, &server, timeout).await?;
+        let mut link = self.shared.dial(client, &server, timeout, None).await?;
         self.shared.prepare(&mut link, &server).await?;
         Ok(link)
     }
@@ -298,11 +305,15 @@ impl Node {
         }
     }
 
-    /// A connection of its own, for a caller that blocks it. Its answers may take `timeout`.
-    pub(crate) async fn dial(&self, timeout: Option<Duration>) -> Result<Link> {
+    /// A connection of its own, for a caller that blocks it or listens. Its answers may take `timeout`.
+    pub(crate) async fn dial(
+        &self,
+        timeout: Option<Duration>,
+        listener: Option<Listener>,
+    ) -> Result<Link> {
         self.shared.open()?;
         let (server, client) = self.find().await?;
-        self.shared.dial(client, &server, timeout).await
+        self.shared.dial(client, &server, timeout, listener).await
     }
 
     /// Waits for the calls under way. Nobody begins one any more.

@@ -1,7 +1,9 @@
 //! The layout `plain`: values at keys that other programs know, and nothing else.
 
+mod heard;
 mod list;
 mod read;
+mod watch;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,7 +12,7 @@ use std::time::Duration;
 use redis::{Cmd, Pipeline, Value};
 use store_core::options::Expires;
 use store_core::{
-    Capability, Clock as _, Condition, Counter, Deleted, Error, Expiry, Feature, Key,
+    Capability, Clock as _, Condition, Counter, Deleted, Error, ErrorKind, Expiry, Feature, Key,
     Name, Namespace, Put, Remove, Result, SystemClock, Written,
 };
 
@@ -70,6 +72,11 @@ impl Plain {
         }
         if self.connector.is_replica().await? {
             capability = capability.without(Feature::StrongRead);
+        }
+        match self.check_flags(&*self.connector.link("").await?).await {
+            Ok(()) => capability = capability.with(Feature::Watch).with(Feature::ExpiryEvents),
+            Err(error) if error.kind() == ErrorKind::Unsupported => {}
+            Err(error) => return Err(error),
         }
         Ok(capability)
     }
