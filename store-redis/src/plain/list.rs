@@ -105,7 +105,7 @@ impl Plain {
 
 /// Where a listing goes on: at a cursor of the server, without what was shown already of its answer there.
 #[derive(Clone, Debug, Default)]
-struct Place {
+pub(super) struct Place {
     cursor: u64,
     /// Only keys after this one.
     start: String,
@@ -117,7 +117,7 @@ struct Place {
 const MAX_SEEN: usize = 480;
 
 impl Place {
-    fn parse(bytes: &[u8]) -> Result<Self> {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self> {
         let wrong = || Error::invalid("not a cursor of this store");
         let (cursor, rest) = bytes.split_first_chunk::<8>().ok_or_else(wrong)?;
         let (len, rest) = rest.split_first_chunk::<2>().ok_or_else(wrong)?;
@@ -138,7 +138,7 @@ impl Place {
         Cursor::new(ns, CURSOR, &self.bytes())
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    pub(super) fn bytes(&self) -> Vec<u8> {
         let mut bytes = self.cursor.to_be_bytes().to_vec();
         bytes.extend_from_slice(&(self.start.len() as u16).to_be_bytes());
         bytes.extend_from_slice(self.start.as_bytes());

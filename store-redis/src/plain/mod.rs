@@ -353,6 +353,11 @@ impl Plain {
     }
 }
 
+/// For fuzz targets.
+pub(crate) fn fuzz_place(bytes: &[u8]) -> Result<Vec<u8>> {
+    Ok(list::Place::parse(bytes)?.bytes())
+}
+
 /// A call of the script, up to its value.
 fn call(key: &str, verb: &str, condition: &Condition<'_>, expiry: Expiry) -> Result<Cmd> {
     let mut command = redis::cmd("EVALSHA");

@@ -246,6 +246,20 @@ impl Table {
     }
 }
 
+/// For fuzz targets.
+pub(crate) fn fuzz_change(id: &[u8], fields: &[&[u8]]) -> Result<()> {
+    use redis::Value;
+    let text = |bytes: &[u8]| Value::BulkString(bytes.to_vec());
+    let fields = fields.iter().map(|field| text(field)).collect();
+    let entry = Value::Array(vec![text(id), Value::Array(fields)]);
+    feed::Entry::parse_all(Value::Array(vec![entry])).map(drop)
+}
+
+/// For fuzz targets.
+pub(crate) fn fuzz_database(entry: &[u8]) -> Result<u64> {
+    admin::Stored::parse(entry).map(|stored| stored.version)
+}
+
 /// The database does not exist.
 #[cold]
 pub(crate) fn missing() -> Error {
