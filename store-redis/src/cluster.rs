@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use parking_lot::{Mutex, RwLock};
 use redis::{RedisError, Value};
 use store_core::{Error, ErrorKind, Result};
@@ -115,39 +116,52 @@ impl Cluster {
         done
     }
 
-    /// Asks one server after the other, those first to which there is a connection. One that does not answer is passed over, so that
-    /// all of them together take no longer than connecting to one may.
+    /// Asks the servers, those first to which there is a connection. One that takes its time is not waited for: so long after it that
+    /// all of them have their turn while connecting to one may take, the next one is asked too. The first answer counts.
     async fn ask_all(&self) -> Result<()> {
         let mut nodes = self.nodes();
         nodes.sort_by_key(|node| node.live().is_none());
         let config = &self.shared.config;
-        let patience = config.connect_timeout.saturating_mul(config.connect_attempts)
-            / u32::try_from(nodes.len().max(1)).unwrap_or(u32::MAX);
+        let turns = u32::try_from(nodes.len().max(1)).unwrap_or(u32::MAX);
+        let patience = config.connect_timeout / turns;
+        let mut nodes = nodes.into_iter();
+        let mut asked = FuturesUnordered::new();
         let mut last = None;
-        for node in nodes {
-            match tokio::time::timeout(patience, self.ask(&node)).await {
-                Ok(Ok(owners)) => {
-                    // Servers that have left are forgotten.
-                    self.nodes.lock().retain(|server, node| {
-                        config.servers().any(|seed| seed == server)
-                            || owners.iter().flatten().any(|owner| Arc::ptr_eq(owner, node))
-                    });
-                    *self.owners.write() = owners;
-                    self.stale.store(false, Ordering::Release);
+        loop {
+            let next = nodes.next();
+            let is_last = next.is_none();
+            asked.extend(next.map(|node| self.ask(node)));
+            let answer = if is_last {
+                asked.next().await
+            } else {
+                match tokio::time::timeout(patience, asked.next()).await {
+                    Ok(answer) => answer,
+                    Err(_) => continue,
+                }
+            };
+            match answer {
+                Some(Ok(owners)) => {
+                    self.learn(owners);
                     return Ok(());
                 }
-                Ok(Err(error)) => last = Some(error),
-                Err(_) => {
-                    let message =
-                        "the members of the cluster that were asked did not answer in time";
-                    last = Some(Error::new(ErrorKind::Unavailable, message));
-                }
+                Some(Err(error)) => last = Some(error),
+                None if is_last => return Err(last.unwrap_or_else(unexpected)),
+                None => {}
             }
         }
-        Err(last.unwrap_or_else(unexpected))
     }
 
-    async fn ask(&self, node: &Node) -> Result<Vec<Option<Arc<Node>>>> {
+    fn learn(&self, owners: Vec<Option<Arc<Node>>>) {
+        // Servers that have left are forgotten.
+        self.nodes.lock().retain(|server, node| {
+            self.shared.config.servers().any(|seed| seed == server)
+                || owners.iter().flatten().any(|owner| Arc::ptr_eq(owner, node))
+        });
+        *self.owners.write() = owners;
+        self.stale.store(false, Ordering::Release);
+    }
+
+    async fn ask(&self, node: Arc<Node>) -> Result<Vec<Option<Arc<Node>>>> {
         let link = node.link().await?;
         let mut command = redis::cmd("CLUSTER");
         command.arg("SLOTS");
