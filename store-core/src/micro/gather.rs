@@ -20,7 +20,7 @@ impl Item for String {
 
 impl Item for Record {
     fn key(&self) -> &str {
-        Record::key(self)
+        Self::key(self)
     }
 }
 
