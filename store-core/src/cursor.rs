@@ -35,7 +35,7 @@ impl Cursor {
         bytes.push(kind);
         bytes.extend_from_slice(&fingerprint(ns).to_be_bytes());
         bytes.extend_from_slice(position);
-        let sum = fnv(0, &bytes) as u16;
+        let sum = stable_hash(&bytes) as u16;
         bytes.extend_from_slice(&sum.to_be_bytes());
         Self(URL_SAFE_NO_PAD.encode(bytes).into())
     }
@@ -53,7 +53,7 @@ impl Cursor {
         let Some((body, sum)) = bytes.split_last_chunk::<2>() else {
             return Err(garbage());
         };
-        if (fnv(0, body) as u16).to_be_bytes() != *sum {
+        if (stable_hash(body) as u16).to_be_bytes() != *sum {
             return Err(garbage());
         }
         let Some((found, position)) = body.split_first_chunk::<9>() else {
@@ -88,7 +88,12 @@ fn fingerprint(ns: &Namespace) -> u64 {
     fnv(fnv(fnv(0, ns.database().as_str().as_bytes()), &[0]), ns.table().as_bytes())
 }
 
-/// FNV-1a of 64 bits: stable across processes and versions, and a guard against mistakes, not against forgery.
+/// For drivers: a hash that is the same in every process and version (FNV-1a of 64 bits): a guard against mistakes, not against
+/// forgery.
+pub fn stable_hash(bytes: &[u8]) -> u64 {
+    fnv(0, bytes)
+}
+
 fn fnv(seed: u64, bytes: &[u8]) -> u64 {
     bytes.iter().fold(seed ^ 0xcbf2_9ce4_8422_2325, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)

@@ -32,6 +32,7 @@ struct Inner {
     kind: ErrorKind,
     outcome: Outcome,
     repeatable: bool,
+    past_expiry: bool,
     message: Cow<'static, str>,
     driver: Option<&'static str>,
     operation: Option<Operation>,
@@ -159,6 +160,7 @@ impl Error {
             kind,
             outcome: Outcome::NotApplied,
             repeatable: false,
+            past_expiry: false,
             message: message.into(),
             driver: None,
             operation: None,
@@ -173,6 +175,14 @@ impl Error {
     /// [`ErrorKind::InvalidArgument`].
     pub fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::InvalidArgument, message)
+    }
+
+    /// For drivers: [`ErrorKind::InvalidArgument`] for an expiry that is over already, by the clock of the store or its server. Whoever
+    /// writes through Go-Micro's calls must be able to tell it: see [`is_past_expiry`](Self::is_past_expiry).
+    pub fn past_expiry() -> Self {
+        let mut error = Self::invalid("the expiry lies in the past");
+        error.0.past_expiry = true;
+        error
     }
 
     /// [`ErrorKind::TooLarge`].
@@ -272,6 +282,11 @@ impl Error {
     /// time changes nothing more. A conditional write or an increment whose outcome is unknown is not.
     pub fn is_retryable(&self) -> bool {
         self.0.kind.is_transient() && (self.0.outcome == Outcome::NotApplied || self.0.repeatable)
+    }
+
+    /// Whether a write was refused because its expiry is over already. Only the store's own clock knows that.
+    pub fn is_past_expiry(&self) -> bool {
+        self.0.past_expiry
     }
 
     /// The message, without address or kind. Not stable: for people.
@@ -384,6 +399,19 @@ mod tests {
         assert!(!lost.in_call("x", &increment).is_retryable());
         let refused = Error::new(ErrorKind::Unavailable, "no connection");
         assert!(refused.in_call("x", &increment).is_retryable());
+    }
+
+    #[test]
+    fn a_past_expiry_is_told_by_itself_and_not_by_its_text() {
+        let ns = Namespace::new(Name::new("app").unwrap(), "users").unwrap();
+        let call = Call::new(Operation::Write).at(&ns).key("ada");
+        let past = Error::past_expiry().in_call("x", &call).with_key("ada");
+        assert!(past.is_past_expiry());
+        assert_eq!(
+            (past.kind(), past.outcome()),
+            (ErrorKind::InvalidArgument, Outcome::NotApplied)
+        );
+        assert!(!Error::invalid(past.message().to_owned()).is_past_expiry());
     }
 
     #[test]

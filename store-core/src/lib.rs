@@ -58,7 +58,7 @@ pub mod typed;
 pub use admin::{DatabaseConfig, DatabaseStatus, Storage, WhenFull};
 pub use call::{Call, Operation};
 pub use capability::{Capability, Feature};
-pub use cursor::Cursor;
+pub use cursor::{Cursor, stable_hash};
 pub use error::{Error, ErrorKind, Outcome, Result};
 pub use handle::{Admin, Change, Database, Table, Updated};
 pub use name::{Key, MAX_DATABASE_LEN, MAX_KEY_LEN, MAX_TABLE_LEN, Name, Namespace};

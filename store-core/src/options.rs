@@ -48,9 +48,6 @@ impl ReadOptions {
     }
 }
 
-/// What a past instant is refused with: only the store's own clock knows that it is past, and the `micro` facade must know too.
-pub(crate) const PAST: &str = "the expiry lies in the past";
-
 /// When a record expires. A write sets exactly what it says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -88,8 +85,8 @@ impl Expiry {
             Self::After(duration) => after(duration),
             Self::At(at) => match Timestamp::from_system(at) {
                 Some(at) if at > now => Ok(Expires::To(Some(at))),
-                Some(_) => Err(Error::invalid(PAST)),
-                None if at <= now.to_system() => Err(Error::invalid(PAST)),
+                Some(_) => Err(Error::past_expiry()),
+                None if at <= now.to_system() => Err(Error::past_expiry()),
                 None => Err(Error::invalid("the expiry lies after the year 9999")),
             },
             Self::Keep => Ok(Expires::Keep),

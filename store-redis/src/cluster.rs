@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use parking_lot::{Mutex, RwLock};
 use redis::{RedisError, Value};
 use store_core::{Error, ErrorKind, Result};
@@ -26,8 +27,8 @@ pub(crate) struct Cluster {
     owners: RwLock<Vec<Option<Arc<Node>>>>,
     /// Something was found to be otherwise: the servers are asked again before the next call.
     stale: AtomicBool,
-    /// When the servers were last asked. Held by who asks; others wait and share what comes of it.
-    asked: tokio::sync::Mutex<Option<Instant>>,
+    /// When the servers were last asked, and why that failed if it did. Held by who asks; others wait and share what comes of it.
+    asked: tokio::sync::Mutex<Option<(Instant, Result<()>)>>,
 }
 
 /// Where a server sends a call that it did not do.
@@ -99,36 +100,68 @@ impl Cluster {
         Ok(())
     }
 
-    /// Asks the servers who has which slot, those first to which there is a connection.
+    /// Asks the servers who has which slot.
     async fn refresh(&self) -> Result<()> {
         let begun = Instant::now();
         let mut asked = self.asked.lock().await;
-        if asked.is_some_and(|when| when >= begun) {
-            return Ok(());
-        }
-        let mut nodes: Vec<Arc<Node>> = self.nodes.lock().values().cloned().collect();
-        nodes.sort_by_key(|node| node.live().is_none());
-        let mut last = None;
-        for node in nodes {
-            match self.ask(&node).await {
-                Ok(owners) => {
-                    // Servers that have left are forgotten.
-                    self.nodes.lock().retain(|server, node| {
-                        self.shared.config.servers().any(|seed| seed == server)
-                            || owners.iter().flatten().any(|owner| Arc::ptr_eq(owner, node))
-                    });
-                    *self.owners.write() = owners;
-                    self.stale.store(false, Ordering::Release);
-                    *asked = Some(Instant::now());
-                    return Ok(());
-                }
-                Err(error) => last = Some(error),
+        if let Some((when, done)) = &*asked {
+            let pause = self.shared.config.reconnect_pause;
+            // What failed a moment before would fail again.
+            if *when >= begun || (done.is_err() && when.elapsed() < pause) {
+                return done.clone();
             }
         }
-        Err(last.unwrap_or_else(unexpected))
+        let done = self.ask_all().await;
+        *asked = Some((Instant::now(), done.clone()));
+        done
     }
 
-    async fn ask(&self, node: &Node) -> Result<Vec<Option<Arc<Node>>>> {
+    /// Asks the servers, those first to which there is a connection. One that takes its time is not waited for: so long after it that
+    /// all of them have their turn while connecting to one may take, the next one is asked too. The first answer counts.
+    async fn ask_all(&self) -> Result<()> {
+        let mut nodes = self.nodes();
+        nodes.sort_by_key(|node| node.live().is_none());
+        let config = &self.shared.config;
+        let turns = u32::try_from(nodes.len().max(1)).unwrap_or(u32::MAX);
+        let patience = config.connect_timeout / turns;
+        let mut nodes = nodes.into_iter();
+        let mut asked = FuturesUnordered::new();
+        let mut last = None;
+        loop {
+            let next = nodes.next();
+            let is_last = next.is_none();
+            asked.extend(next.map(|node| self.ask(node)));
+            let answer = if is_last {
+                asked.next().await
+            } else {
+                match tokio::time::timeout(patience, asked.next()).await {
+                    Ok(answer) => answer,
+                    Err(_) => continue,
+                }
+            };
+            match answer {
+                Some(Ok(owners)) => {
+                    self.learn(owners);
+                    return Ok(());
+                }
+                Some(Err(error)) => last = Some(error),
+                None if is_last => return Err(last.unwrap_or_else(unexpected)),
+                None => {}
+            }
+        }
+    }
+
+    fn learn(&self, owners: Vec<Option<Arc<Node>>>) {
+        // Servers that have left are forgotten.
+        self.nodes.lock().retain(|server, node| {
+            self.shared.config.servers().any(|seed| seed == server)
+                || owners.iter().flatten().any(|owner| Arc::ptr_eq(owner, node))
+        });
+        *self.owners.write() = owners;
+        self.stale.store(false, Ordering::Release);
+    }
+
+    async fn ask(&self, node: Arc<Node>) -> Result<Vec<Option<Arc<Node>>>> {
         let link = node.link().await?;
         let mut command = redis::cmd("CLUSTER");
         command.arg("SLOTS");

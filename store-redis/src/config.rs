@@ -253,8 +253,17 @@ impl Config {
         if self.connect_attempts == 0 {
             return Err(Error::config("`connect_attempts` must be 1 at least"));
         }
-        if self.wait_replicas > 0 && self.layout != Layout::Table {
-            return Err(Error::config("`wait_replicas` is for the layout `table`"));
+        if self.layout != Layout::Table {
+            self.check_plain()?;
+        }
+        let login = [
+            ("sentinel_username", &self.sentinel_username),
+            ("sentinel_password", &self.sentinel_password),
+        ];
+        if let Some((name, _)) = login.iter().find(|(_, given)| given.is_some())
+            && !self.is_sentinel()
+        {
+            return Err(Error::config(format!("`{name}` is for redis+sentinel://")));
         }
         if self.tls_cert.is_some() != self.tls_key.is_some() {
             return Err(Error::config("`tls_cert` and `tls_key` go together"));
@@ -267,6 +276,22 @@ impl Config {
         }
         crate::table::check_config(&self.defaults)?;
         self.check_deployment()
+    }
+
+    /// Refuses what only the layout `table` can honour.
+    fn check_plain(&self) -> Result<()> {
+        let default = Self::default();
+        let given = [
+            ("wait_replicas", self.wait_replicas != default.wait_replicas),
+            ("watch_keep", self.watch_keep != default.watch_keep),
+            ("auto_create", self.auto_create != default.auto_create),
+            ("default_ttl", self.defaults.default_ttl.is_some()),
+            ("defaults", self.defaults != default.defaults),
+        ];
+        match given.iter().find(|(_, given)| *given) {
+            Some((name, _)) => Err(Error::config(format!("`{name}` is for the layout `table`"))),
+            None => Ok(()),
+        }
     }
 
     /// All that are configured.
@@ -360,5 +385,65 @@ mod duration {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         let text = String::deserialize(from)?;
         store_core::config::duration::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_reads_from_any_format_with_every_field_under_its_name() {
+        let text = r#"{
+            "server": "a:1",
+            "more_servers": ["b:2"],
+            "deployment": {"sentinel": "orders"},
+            "sentinel_username": "su",
+            "sentinel_password": "sp",
+            "username": "u",
+            "password": "p",
+            "db": 3,
+            "layout": {"plain": "{table}{key}"},
+            "key_prefix": "shop:",
+            "connect_timeout": "3s",
+            "connect_attempts": 7,
+            "reconnect_pause": "40ms",
+            "answer_timeout": "5s",
+            "io_thread": true,
+            "wait_replicas": 2,
+            "watch_keep": "1h",
+            "auto_create": false,
+            "defaults": {"default_ttl": "1h"},
+            "tls": true,
+            "tls_ca": "ca",
+            "tls_cert": "cert",
+            "tls_key": "key"
+        }"#;
+        let read: Config = serde_json::from_str(text).unwrap();
+        let expected = Config::sentinel("orders", ["a:1", "b:2"])
+            .with_sentinel_username("su")
+            .with_sentinel_password("sp")
+            .with_username("u")
+            .with_password("p")
+            .with_db(3)
+            .with_layout(Layout::Plain(Template::go_micro()))
+            .with_key_prefix("shop:")
+            .with_connect_timeout(Duration::from_secs(3))
+            .with_connect_attempts(7)
+            .with_reconnect_pause(Duration::from_millis(40))
+            .with_answer_timeout(Duration::from_secs(5))
+            .with_io_thread(true)
+            .with_wait_replicas(2)
+            .with_watch_keep(Duration::from_hours(1))
+            .with_auto_create(false)
+            .with_defaults(DatabaseConfig::new().with_default_ttl(Duration::from_hours(1)))
+            .with_tls(true)
+            .with_tls_ca("ca")
+            .with_tls_cert("cert")
+            .with_tls_key("key");
+        assert!(read == expected, "{read:?}");
+        assert!(serde_json::from_str::<Config>("{}").unwrap() == Config::default());
+        let error = serde_json::from_str::<Config>(r#"{"passwort": "hunter2"}"#).unwrap_err();
+        assert!(!error.to_string().contains("hunter2"), "{error}");
     }
 }

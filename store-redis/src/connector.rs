@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::{Arg, Cmd, Pipeline, RedisError, Value};
-use store_core::{Error, ErrorKind, Result};
+use store_core::{Consistency, Error, ErrorKind, Feature, ReadOptions, Result};
 
 use crate::cluster::{Cluster, Turn, turn};
 use crate::config::{Config, Deployment};
 use crate::fault::{Effect, fault};
 use crate::link::{Link, Request};
-use crate::node::{Node, Shared};
+use crate::node::{Listener, Node, Shared};
 use crate::reply;
 use crate::script::Script;
 use crate::sentinel::Sentinels;
@@ -63,6 +63,27 @@ impl Connector {
         self.shared.is_closed()
     }
 
+    /// Refuses what this layout or this server cannot read.
+    pub(crate) async fn check_read(&self, o: ReadOptions) -> Result<()> {
+        if o.revision.is_some() {
+            return Err(Error::lacks(Feature::History));
+        }
+        if o.consistency == Consistency::Strong && self.is_replica().await? {
+            return Err(Error::lacks(Feature::StrongRead));
+        }
+        Ok(())
+    }
+
+    /// Whether the one server is a replica, which may be behind its primary. Members of a cluster that are send their calls on, and
+    /// Sentinels name none.
+    pub(crate) async fn is_replica(&self) -> Result<bool> {
+        if self.config().deployment != Deployment::Single {
+            return Ok(false);
+        }
+        self.link("").await?;
+        Ok(self.shared.is_replica())
+    }
+
     /// Lets nobody begin a call, and waits for those under way.
     pub(crate) async fn close(&self) {
         self.shared.shut();
@@ -90,11 +111,23 @@ impl Connector {
     /// A connection of its own to the server that has a key, for a caller that blocks it. Its answers may take `timeout`.
     pub(crate) async fn dial(&self, key: &str, timeout: Option<Duration>) -> Result<Link> {
         match &self.servers {
-            Servers::One(node) => node.dial(timeout).await,
+            Servers::One(node) => node.dial(timeout, None).await,
             Servers::Cluster(cluster) => {
-                let dialed = cluster.owner(key.as_bytes()).await?.dial(timeout).await;
+                let dialed = cluster.owner(key.as_bytes()).await?.dial(timeout, None).await;
                 dialed.inspect_err(|_| cluster.doubt())
             }
+        }
+    }
+
+    /// A connection of its own to the one server, for a caller that hears what the server says unasked.
+    pub(crate) async fn listen(&self, listener: Listener) -> Result<Link> {
+        match &self.servers {
+            Servers::One(node) => {
+                node.dial(Some(self.config().answer_timeout), Some(listener)).await
+            }
+            Servers::Cluster(_) => Err(Error::unsupported(
+                "each server of a cluster tells of its own keys only: there is none to listen to for all",
+            )),
         }
     }
 
@@ -244,8 +277,8 @@ impl Route<'_> {
         let cluster = match &self.connector.servers {
             Servers::Cluster(cluster) => cluster,
             Servers::One(_) => {
-                // It was the primary, and is none any more: the Sentinels know which one is.
-                if error.code() == Some("READONLY") && self.connector.config().is_sentinel() {
+                // It was the primary, and is none any more: the Sentinels know which one is, or it is looked at anew.
+                if error.code() == Some("READONLY") && !self.connector.shared.is_replica() {
                     link.give_up();
                 }
                 return Ok(false);

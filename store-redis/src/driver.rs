@@ -191,3 +191,134 @@ fn set<T>(to: &mut T, value: Option<T>) {
         *to = value;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn of(url: &str) -> Result<Config> {
+        let (base, query) = url.split_once('?').unwrap_or((url, ""));
+        let mut options = Options::new();
+        for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+            options.insert(name, value).unwrap();
+        }
+        let config = config(&base.parse().unwrap(), &mut options)?;
+        options.finish()?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// What each option says in a URL, and what it is in the configuration. Not of the same URL: some exclude each other.
+    fn table() -> Vec<(&'static str, &'static str, &'static str, Config)> {
+        let host = || Config::new("h:6379");
+        let sentinel = || Config::sentinel("orders", ["h"]);
+        let hour = store_core::DatabaseConfig::new().with_default_ttl(Duration::from_hours(1));
+        let plain = |template: &str| host().with_layout(Layout::Plain(template.parse().unwrap()));
+        let redis = "redis://h:6379";
+        vec![
+            ("primary", "redis+sentinel://h", "primary=orders", sentinel()),
+            (
+                "sentinel_username",
+                "redis+sentinel://h",
+                "primary=orders&sentinel_username=u",
+                sentinel().with_sentinel_username("u"),
+            ),
+            (
+                "sentinel_password",
+                "redis+sentinel://h",
+                "primary=orders&sentinel_password=p",
+                sentinel().with_sentinel_password("p"),
+            ),
+            ("db", redis, "db=3", host().with_db(3)),
+            ("layout", redis, "layout=table", host()),
+            ("layout", redis, "layout=plain", plain("{key}")),
+            ("template", redis, "layout=plain&template={table}{key}", plain("{table}{key}")),
+            ("key_prefix", redis, "key_prefix=shop:", host().with_key_prefix("shop:")),
+            (
+                "connect_timeout",
+                redis,
+                "connect_timeout=3s",
+                host().with_connect_timeout(Duration::from_secs(3)),
+            ),
+            ("connect_attempts", redis, "connect_attempts=7", host().with_connect_attempts(7)),
+            (
+                "reconnect_pause",
+                redis,
+                "reconnect_pause=40ms",
+                host().with_reconnect_pause(Duration::from_millis(40)),
+            ),
+            (
+                "answer_timeout",
+                redis,
+                "answer_timeout=5s",
+                host().with_answer_timeout(Duration::from_secs(5)),
+            ),
+            ("io_thread", redis, "io_thread=on", host().with_io_thread(true)),
+            ("wait_replicas", redis, "wait_replicas=2", host().with_wait_replicas(2)),
+            ("watch_keep", redis, "watch_keep=1h", host().with_watch_keep(Duration::from_hours(1))),
+            ("auto_create", redis, "auto_create=off", host().with_auto_create(false)),
+            ("default_ttl", redis, "default_ttl=1h", host().with_defaults(hour)),
+            ("socket", "redis://", "socket=/run/redis.sock", Config::new("/run/redis.sock")),
+        ]
+    }
+
+    #[test]
+    fn every_option_of_a_url_is_what_it_says() {
+        for (name, base, query, expected) in table() {
+            let url = format!("{base}/app?{query}");
+            // Compared whole, and not as it is shown, which leaves secrets out.
+            assert!(of(&url).unwrap() == expected, "{name}: {url}");
+        }
+        let files = ["tls_ca", "tls_cert", "tls_key"];
+        for option in OPTIONS {
+            let is_shown = table().iter().any(|(name, ..)| *name == option.name);
+            assert!(
+                is_shown || files.contains(&option.name),
+                "{} is not in the table",
+                option.name
+            );
+        }
+    }
+
+    #[test]
+    fn the_rest_of_a_url_is_what_it_says() {
+        let all = of("rediss://user:p%40ss@h:7000/app");
+        let expected = Config::new("h:7000").with_username("user").with_password("p@ss");
+        assert_eq!(all.is_ok(), cfg!(feature = "tls"));
+        assert!(all.is_err() || all.is_ok_and(|all| all == expected.with_tls(true)));
+        assert!(of("valkey://h:7000/app").unwrap() == Config::new("h:7000"));
+        let cluster = of("redis+cluster://a:1,b:2/app").unwrap();
+        assert!(cluster == Config::cluster(["a:1", "b:2"]));
+        assert!(of("redis:///app").unwrap() == Config::default());
+    }
+
+    #[test]
+    fn files_are_read_where_they_are_named() {
+        let path = std::env::temp_dir().join(format!("store-redis-{}.pem", std::process::id()));
+        std::fs::write(&path, "PEM").unwrap();
+        for name in ["tls_ca", "tls_cert", "tls_key"] {
+            let mut options = Options::new();
+            options.insert(name, path.to_str().unwrap()).unwrap();
+            let config = config(&"rediss://h/app".parse().unwrap(), &mut options).unwrap();
+            let read = [&config.tls_ca, &config.tls_cert, &config.tls_key];
+            assert_eq!(read.iter().filter(|text| text.as_deref() == Some("PEM")).count(), 1);
+        }
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn the_document_names_every_option_and_no_other() {
+        let text = include_str!("../../docs/redis.md");
+        let rows = text.lines().skip_while(|line| !line.starts_with("| option |")).skip(2);
+        let rows = rows.take_while(|line| line.starts_with('|'));
+        let cells = rows.map(|line| line.split('|').nth(1).unwrap());
+        let mut named: Vec<&str> =
+            cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+        let mut known: Vec<&str> = OPTIONS.iter().map(|option| option.name).collect();
+        named.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(named, known);
+    }
+}

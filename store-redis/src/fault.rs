@@ -50,9 +50,19 @@ pub(crate) fn refusals(error: &RedisError) -> Vec<(String, String)> {
     said.map(|(_, error)| words(error)).collect()
 }
 
+/// What a server before 7.0 says of a command that it refused within a script: `Error running script (…): -OOM command not allowed`.
+fn in_script(code: &str, detail: &str) -> Option<String> {
+    if code != "ERR" || !detail.contains("running script") {
+        return None;
+    }
+    let (_, said) = detail.split_once(" -")?;
+    said.split_ascii_whitespace().next().map(str::to_owned)
+}
+
 /// A command that the server refused: it changed nothing.
 fn refused(code: &str, error: RedisError) -> Error {
-    let (kind, message) = match code {
+    let inner = in_script(code, error.detail().unwrap_or_default());
+    let (kind, message) = match inner.as_deref().unwrap_or(code) {
         "NOAUTH" | "WRONGPASS" => {
             (ErrorKind::Unauthenticated, "the server does not accept user or password")
         }
@@ -97,4 +107,19 @@ pub(crate) fn corrupt(message: &'static str) -> Error {
 #[cold]
 pub(crate) fn unexpected() -> Error {
     Error::new(ErrorKind::Internal, "the server answered in a shape that this driver does not know")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_script_was_refused_is_found_in_what_old_servers_say_of_it() {
+        let said = "Error running script (call to f_12-ab): @user_script:27: @user_script: 27: -OOM command not allowed when used \
+                    memory > 'maxmemory'.";
+        assert_eq!(in_script("ERR", said).as_deref(), Some("OOM"));
+        assert_eq!(in_script("ERR", "value is not an integer -OOM"), None);
+        assert_eq!(in_script("OOM", said), None);
+        assert_eq!(in_script("ERR", "Error running script (call to f): -"), None);
+    }
 }

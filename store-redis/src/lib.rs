@@ -22,6 +22,7 @@ pub mod fuzz;
 mod io;
 mod link;
 mod node;
+mod outcome;
 mod plain;
 mod reply;
 mod script;

@@ -18,12 +18,17 @@ use crate::link::Link;
 use crate::script;
 use crate::sentinel::Sentinels;
 
+/// Hears what the server says unasked, and that the connection has ended.
+pub(crate) type Listener = Arc<dyn Fn(&PushInfo) + Send + Sync>;
+
 /// What the connections of a store have in common.
 pub(crate) struct Shared {
     pub(crate) config: Config,
     io: Option<IoThread>,
     generations: AtomicU64,
     closed: AtomicBool,
+    /// The one server is a replica, as far as it told when the connection was made.
+    replica: AtomicBool,
     unique: u64,
     warnings: RwLock<Vec<String>>,
 }
@@ -35,6 +40,7 @@ impl Shared {
             io: config.io_thread.then(IoThread::start).transpose()?,
             generations: AtomicU64::new(1),
             closed: AtomicBool::new(false),
+            replica: AtomicBool::new(false),
             unique: RandomState::new().hash_one(std::process::id()),
             warnings: RwLock::default(),
             config,
@@ -47,6 +53,10 @@ impl Shared {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_replica(&self) -> bool {
+        self.replica.load(Ordering::Acquire)
     }
 
     /// Lets nobody begin a call.
@@ -68,12 +78,16 @@ impl Shared {
         client: Client,
         server: &str,
         timeout: Option<Duration>,
+        listener: Option<Listener>,
     ) -> Result<Link> {
         let dead = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&dead);
         let lost = move |push: PushInfo| {
             if push.kind == PushKind::Disconnection {
                 told.store(true, Ordering::Release);
+            }
+            if let Some(listener) = &listener {
+                listener(&push);
             }
             Ok::<(), redis::aio::SendError>(())
         };
@@ -153,8 +167,12 @@ impl Shared {
                  use noeviction or a volatile policy"
             ));
         }
-        if is_replica && self.config.deployment == Deployment::Single {
-            warnings.push("the server is a replica: it takes no writes".to_owned());
+        if self.config.deployment == Deployment::Single {
+            self.replica.store(is_replica, Ordering::Release);
+            if is_replica {
+                let warning = "the server is a replica: it takes no writes and no strong reads";
+                warnings.push(warning.to_owned());
+            }
         }
         for warning in &warnings {
             tracing::warn!(server, "{warning}");
@@ -270,7 +288,7 @@ impl Node {
     async fn attempt(&self) -> Result<Link> {
         let (server, client) = self.find().await?;
         let timeout = Some(self.shared.config.answer_timeout);
-        let mut link = self.shared.dial(client, &server, timeout).await?;
+        let mut link = self.shared.dial(client, &server, timeout, None).await?;
         self.shared.prepare(&mut link, &server).await?;
         Ok(link)
     }
@@ -287,11 +305,15 @@ impl Node {
         }
     }
 
-    /// A connection of its own, for a caller that blocks it. Its answers may take `timeout`.
-    pub(crate) async fn dial(&self, timeout: Option<Duration>) -> Result<Link> {
+    /// A connection of its own, for a caller that blocks it or listens. Its answers may take `timeout`.
+    pub(crate) async fn dial(
+        &self,
+        timeout: Option<Duration>,
+        listener: Option<Listener>,
+    ) -> Result<Link> {
         self.shared.open()?;
         let (server, client) = self.find().await?;
-        self.shared.dial(client, &server, timeout).await
+        self.shared.dial(client, &server, timeout, listener).await
     }
 
     /// Waits for the calls under way. Nobody begins one any more.

@@ -19,11 +19,11 @@ impl Script {
 }
 
 macro_rules! scripts {
-    ($($(#[$about:meta])* $name:ident = $file:literal;)*) => {
+    ($($(#[$about:meta])* $name:ident = $($file:literal)+;)*) => {
         $(
             $(#[$about])*
             pub(crate) static $name: LazyLock<Script> = LazyLock::new(|| {
-                let source = include_str!($file);
+                let source = concat!($(include_str!($file)),+);
                 Script { source, sha: redis::Script::new(source).get_hash().to_owned() }
             });
         )*
@@ -36,17 +36,17 @@ macro_rules! scripts {
 }
 
 scripts! {
-    APPLY = "lua/apply.lua";
-    BATCH = "lua/batch.lua";
+    APPLY = "lua/due.lua" "lua/apply.lua";
+    BATCH = "lua/due.lua" "lua/batch.lua";
     PUT = "lua/put.lua";
     PUTS = "lua/puts.lua";
     PAGE = "lua/page.lua";
     READ = "lua/read.lua";
-    REAP = "lua/reap.lua";
+    REAP = "lua/due.lua" "lua/reap.lua";
     DROP = "lua/drop.lua";
     OPEN = "lua/open.lua";
     FEED = "lua/feed.lua";
     DATABASE = "lua/database.lua";
-    ADOPT = "lua/adopt.lua";
+    ADOPT = "lua/due.lua" "lua/adopt.lua";
     PLAIN = "lua/plain.lua";
 }

@@ -67,7 +67,7 @@ impl Sentinels {
         client: Client,
         patience: Duration,
     ) -> Result<Option<String>> {
-        let link = shared.dial(client, server, Some(patience)).await?;
+        let link = shared.dial(client, server, Some(patience), None).await?;
         let mut command = Cmd::new();
         command.arg("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(&self.name);
         let answer = link.command(&command, Effect::Read).await?;

@@ -118,7 +118,7 @@ impl Store for Redis {
         self.connector().open()?;
         match &self.0 {
             Inner::Table(tables) => tables.capability(database).await,
-            Inner::Plain(plain) => Ok(plain.capability()),
+            Inner::Plain(plain) => plain.capability().await,
         }
     }
 
@@ -168,10 +168,7 @@ impl Store for Redis {
     }
 
     async fn watch(&self, ns: &Namespace, o: WatchOptions) -> Result<EventStream> {
-        match &self.0 {
-            Inner::Table(tables) => tables.watch(ns, o).await,
-            Inner::Plain(plain) => plain.lacks(Feature::Watch),
-        }
+        either!(self.watch(ns, o))
     }
 
     async fn ping(&self) -> Result<()> {

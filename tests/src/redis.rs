@@ -31,7 +31,7 @@ impl RedisTarget {
     }
 }
 
-/// The settings that tests use: short patience.
+/// The server on this port, with the default settings.
 pub fn config(port: u16) -> Config {
     Config::new(format!("127.0.0.1:{port}"))
 }
@@ -130,7 +130,8 @@ impl PlainTarget {
 
     /// On a new server of another kind or version.
     pub fn on(binary: &Path) -> Self {
-        Self { server: Server::of(binary, &["--databases", "4096"]), next: AtomicU32::new(0) }
+        let options = ["--databases", "4096", "--notify-keyspace-events", "K$gxe"];
+        Self { server: Server::of(binary, &options), next: AtomicU32::new(0) }
     }
 }
 
@@ -157,6 +158,8 @@ impl Target for PlainTarget {
             Feature::SetExpiry,
             Feature::KeepExpiry,
             Feature::ScanU64,
+            Feature::Watch,
+            Feature::ExpiryEvents,
             Feature::Increment,
             Feature::Shared,
         ];

@@ -120,5 +120,8 @@ short_runs! {
     nats_key,
     nats_envelope,
     redis_entry,
+    redis_change,
+    redis_database,
+    redis_place,
     redis_template,
 }

@@ -9,22 +9,24 @@ use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::StreamExt as _;
 use store_core::{
-    Admin, Database, DatabaseConfig, ErrorKind, Event, Gone, Outcome, Store, StoreAdmin, Table,
+    Admin, Database, DatabaseConfig, ErrorKind, Event, Feature, Gone, Outcome, Store, StoreAdmin,
+    Table,
 };
-use store_redis::{Config, Redis};
+use store_redis::{Config, Layout, Redis, Template};
 use tests::redis::config;
 use tests::servers::proxy::{Proxy, Way};
 use tests::servers::redis::Server;
 
 async fn open(config: Config) -> (Redis, Table) {
-    let redis = Redis::connect(config).await.unwrap();
-    let table = table(&redis);
-    (redis, table)
+    open_at(config, "t").await
 }
 
-fn table(redis: &Redis) -> Table {
+async fn open_at(config: Config, table: &str) -> (Redis, Table) {
+    let redis = Redis::connect(config).await.unwrap();
     let store: Arc<dyn Store> = Arc::new(redis.clone());
-    Database::new(&store, "app").unwrap().table("t").unwrap()
+    let database = Database::new(&store, "app").unwrap();
+    let table = if table.is_empty() { database.root() } else { database.table(table).unwrap() };
+    (redis, table)
 }
 
 async fn value(table: &Table, key: &str) -> Option<Vec<u8>> {
@@ -219,6 +221,231 @@ async fn a_server_that_says_nothing_is_a_timeout_and_the_next_call_connects_anew
 }
 
 #[tokio::test]
+async fn a_read_is_repeated_when_its_connection_turns_out_to_be_silent() {
+    let server = Server::start();
+    let proxy = Proxy::to(server.port());
+    let patience = Duration::from_millis(300);
+    let (_redis, table) = open(config(proxy.port()).with_answer_timeout(patience)).await;
+    table.write("k", "v").await.unwrap();
+    let before = proxy.accepted();
+    proxy.set(Way::Silent);
+    let (read, ()) = tokio::join!(async { table.read("k").await }, async {
+        tokio::time::sleep(patience * 3 / 2).await;
+        proxy.set(Way::Open);
+    });
+    assert_eq!(read.unwrap().unwrap().value(), b"v");
+    assert!(proxy.accepted() > before, "on a new connection");
+}
+
+#[tokio::test]
+async fn a_watch_whose_connection_is_silent_goes_on_over_another() {
+    let server = Server::start();
+    let proxy = Proxy::to(server.port());
+    let patience = Duration::from_millis(300);
+    let (_redis, table) = open(config(proxy.port()).with_answer_timeout(patience)).await;
+    let (_direct, writer) = open(config(server.port())).await;
+    let mut events = table.watch().changes_only().await.unwrap();
+    writer.write("k", "1").await.unwrap();
+    let mut next = async || {
+        let event = tokio::time::timeout(Duration::from_secs(10), events.next()).await;
+        match event.expect("in time").unwrap().unwrap() {
+            Event::Put(record) => String::from_utf8_lossy(record.value()).into_owned(),
+            other => format!("{other:?}"),
+        }
+    };
+    assert_eq!(next().await, "1");
+    let before = proxy.accepted();
+    proxy.set(Way::Silent);
+    writer.write("k", "2").await.unwrap();
+    // Longer than the connection is ever blocked.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    proxy.set(Way::Open);
+    assert_eq!(next().await, "2");
+    assert!(proxy.accepted() > before, "on a new connection");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_among_running_writers_is_there_after_a_crash() {
+    let mut server = Server::with(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let (redis, table) = open(config(server.port())).await;
+    let writers: Vec<_> = (0..8)
+        .map(|writer| {
+            let table = table.clone();
+            tokio::spawn(async move {
+                let mut acknowledged = Vec::new();
+                for i in 0.. {
+                    let key = format!("{writer}-{:03}", i % 100);
+                    let value = format!("{i}");
+                    let done = match i % 3 {
+                        0 => table.write(&key, &value).await.map(drop),
+                        1 => table.batch().write(&key, &value).commit().await.map(drop),
+                        _ => table.write(&key, &value).ttl(Duration::from_hours(1)).await.map(drop),
+                    };
+                    match done {
+                        Ok(()) => acknowledged.push((key, i)),
+                        // Its outcome is open.
+                        Err(_) => return (acknowledged, key),
+                    }
+                }
+                unreachable!("the server is killed")
+            })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    server.kill();
+    let mut written = Vec::new();
+    for writer in writers {
+        written.push(writer.await.unwrap());
+    }
+    server.restart();
+    let mut expected = HashSet::new();
+    for (acknowledged, open) in written {
+        assert!(!acknowledged.is_empty());
+        let last: std::collections::BTreeMap<_, _> = acknowledged.into_iter().collect();
+        for (key, i) in last {
+            let held: u64 =
+                String::from_utf8(value(&table, &key).await.unwrap()).unwrap().parse().unwrap();
+            assert!(
+                held == i || (key == open && held == i + 100),
+                "{key}: {held}, acknowledged {i}"
+            );
+            expected.insert(key);
+        }
+        if value(&table, &open).await.is_some() {
+            expected.insert(open);
+        }
+    }
+    let listed: HashSet<_> = table.list().limit(100_000).await.unwrap().into_iter().collect();
+    assert_eq!(listed, expected, "the index is that of the values");
+    let count = |command: &[&str]| server.command(command).trim_start_matches(':').parse::<usize>();
+    assert_eq!(count(&["ZCARD", "{app/t}#i"]), Ok(expected.len()));
+    assert_eq!(count(&["HLEN", "{app/t}#m"]), Ok(expected.len()));
+    assert_eq!(redis.reindex(table.namespace()).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_unix_socket_serves_as_a_port_does() {
+    let path = std::env::temp_dir().join(format!("store-redis-{}.sock", std::process::id()));
+    let path = path.to_str().unwrap();
+    let server = Server::with(&["--unixsocket", path]);
+    let (_redis, table) = open(Config::new(path)).await;
+    table.write("k", "v").await.unwrap();
+    assert_eq!(server.command(&["GET", "{app/t}:k"]), "$1\r\nv");
+    let registry = store_core::config::Registry::new().with(store_redis::driver());
+    let opened = registry.open(&format!("redis:///app?socket={path}")).await.unwrap();
+    let table = opened.handle().unwrap().table("t").unwrap();
+    assert_eq!(value(&table, "k").await.as_deref(), Some(&b"v"[..]));
+}
+
+#[tokio::test]
+async fn what_would_block_the_server_is_refused_and_changes_nothing() {
+    let server = Server::start();
+    let (_redis, table) = open(config(server.port())).await;
+    let plain = config(server.port()).with_layout(Layout::Plain(Template::bucket()));
+    let (_plain, values) = open_at(plain, "").await;
+    let most = vec![b'v'; 256 * 1024];
+    let more = vec![b'v'; 256 * 1024 + 1];
+    for table in [&table, &values] {
+        table.write("k", &most).await.unwrap();
+        table.write("k", &more).if_value(&most).await.unwrap();
+        for error in [
+            table.write("k", "w").if_value(&more).await.unwrap_err(),
+            table.delete("k").if_value(&more).await.unwrap_err(),
+        ] {
+            let seen = (error.kind(), error.outcome());
+            assert_eq!(seen, (ErrorKind::TooLarge, Outcome::NotApplied), "{error}");
+        }
+        assert_eq!(value(table, "k").await.as_ref(), Some(&more));
+    }
+    let half = vec![b'v'; 512 * 1024];
+    table.batch().write("a", &half).write("b", &half).commit().await.unwrap();
+    for batch in [
+        table.batch().write("c", &half).write("d", &half).write("e", "v"),
+        (0..501).fold(table.batch(), |batch, _| batch.check("none", store_core::Condition::Absent)),
+    ] {
+        let error = batch.commit().await.unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::TooLarge, Outcome::NotApplied));
+    }
+    assert_eq!(value(&table, "c").await, None);
+}
+
+#[tokio::test]
+async fn how_long_a_record_lives_is_sent_as_that_and_not_as_an_instant_of_this_clock() {
+    let server = Server::start();
+    let (_redis, table) = open(config(server.port())).await;
+    let plain = config(server.port()).with_layout(Layout::Plain(Template::bucket()));
+    let (_plain, values) = open_at(plain, "").await;
+    let life = Duration::from_mins(1);
+    for table in [&table, &values] {
+        table.write("k", "v").await.unwrap();
+    }
+    let mut monitor = server.monitor();
+    table.write("k", "v").ttl(life).await.unwrap();
+    table.write("k", "v").if_value(b"v").ttl(life).await.unwrap();
+    table.write("k", vec![b'v'; 20_000]).ttl(life).await.unwrap();
+    table.set_expiry("k", store_core::Expiry::After(life)).await.unwrap();
+    values.write("k", "v").ttl(life).await.unwrap();
+    values.write("k", "v").ttl(life + Duration::from_millis(1)).await.unwrap();
+    values.write("k", "v").if_value(b"v").ttl(life).await.unwrap();
+    values.set_expiry("k", store_core::Expiry::After(life)).await.unwrap();
+    server.command(&["PING"]);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    // Any instant of these days, in seconds or milliseconds.
+    let day = &now.as_secs().to_string()[..5];
+    let (mut relative, mut command) = (0, monitor.next_command());
+    while command[0] != "PING" {
+        for argument in &command[1..] {
+            let number = argument.trim_start_matches('@');
+            let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
+            // The counter's name, the connection's run and keys are no numbers.
+            assert!(!(is_number && number.starts_with(day)), "{command:?}");
+        }
+        relative += usize::from(
+            command.iter().any(|argument| matches!(&**argument, "+60000" | "EX" | "60001")),
+        );
+        command = monitor.next_command();
+    }
+    assert_eq!(relative, 8);
+}
+
+#[tokio::test]
+async fn a_watch_that_lost_its_connection_wakes_nobody_elses() {
+    let server = Server::start();
+    let (redis, table) = open(config(server.port())).await;
+    let mut events = table.watch().changes_only().await.unwrap();
+    let blocked = |list: &str| {
+        let line = list.lines().find(|line| line.contains("cmd=xread"))?;
+        Some(line.split(' ').next()?.trim_start_matches("id=").to_owned())
+    };
+    let until = Instant::now() + Duration::from_secs(5);
+    let old = loop {
+        if let Some(id) = blocked(&server.command(&["CLIENT", "LIST"])) {
+            break id;
+        }
+        assert!(Instant::now() < until, "nobody waits");
+    };
+    let mut monitor = server.monitor();
+    server.command(&["CLIENT", "KILL", "ID", &old]);
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    // The number may be another program's by now.
+    let store: Arc<dyn Store> = Arc::new(redis);
+    let other = Database::new(&store, "app").unwrap().table("other").unwrap();
+    let _more = other.watch().changes_only().await.unwrap();
+    table.write("k", "v").await.unwrap();
+    let seen = tokio::time::timeout(Duration::from_secs(5), events.next()).await.unwrap();
+    assert!(matches!(seen, Some(Ok(_))));
+    server.command(&["PING"]);
+    loop {
+        let command = monitor.next_command();
+        let unblocks = command.len() > 2 && command[1].eq_ignore_ascii_case("UNBLOCK");
+        assert!(!unblocks || (command[2] != old && command[2] != "0"), "{command:?}");
+        if command[0] == "PING" {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
 async fn calls_share_one_connection() {
     let server = Server::start();
     let proxy = Proxy::to(server.port());
@@ -327,6 +554,23 @@ async fn a_replica_serves_reads_and_refuses_writes() {
     }
     let (redis, copy) = open(config(replica.port())).await;
     assert!(!redis.warnings().is_empty());
+    let app = store_core::Name::new("app").unwrap();
+    let can = |capability: store_core::Capability| capability.has(Feature::StrongRead);
+    assert!(!can(redis.capability(&app).await.unwrap()), "a replica may be behind");
+    let plain = config(replica.port()).with_layout(Layout::Plain(Template::key()));
+    let (plain, values) = open_at(plain, "").await;
+    assert!(!can(plain.capability(&app).await.unwrap()));
+    for error in [
+        copy.read("k").strong().await.unwrap_err(),
+        copy.value("k").strong().await.unwrap_err(),
+        copy.list().strong().page().await.unwrap_err(),
+        copy.scan().strong().page().await.unwrap_err(),
+        values.read("k").strong().await.unwrap_err(),
+        values.list().any_order().strong().page().await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    }
+    assert_eq!(table.read("k").strong().await.unwrap().unwrap().value(), b"v");
     assert_eq!(value(&copy, "k").await.as_deref(), Some(&b"v"[..]));
     assert_eq!(copy.list().page().await.unwrap().items, ["k"]);
     let error = copy.write("k", "w").await.unwrap_err();

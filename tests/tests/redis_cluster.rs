@@ -150,6 +150,37 @@ async fn when_a_primary_dies_its_replica_serves_and_nothing_that_it_had_is_lost(
     assert_eq!(again.kind(), ErrorKind::Conflict, "{again}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_of_a_cluster_that_says_nothing_wait_together() {
+    let mut members = Vec::new();
+    for _ in 0..6 {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        members.push(listener.local_addr().unwrap().to_string());
+        tokio::spawn(async move {
+            let mut held = Vec::new();
+            while let Ok((connection, _)) = listener.accept().await {
+                held.push(connection);
+            }
+        });
+    }
+    let patience = Duration::from_millis(600);
+    let config = Config::cluster(members).with_connect_timeout(patience);
+    let store: Arc<dyn Store> = Arc::new(Redis::lazy(config).unwrap());
+    let table = store.database("app").unwrap().table("t").unwrap();
+    let begun = Instant::now();
+    let calls: Vec<_> = (0..50)
+        .map(|i| {
+            let table = table.clone();
+            tokio::spawn(async move { table.read(&format!("k{i}")).await })
+        })
+        .collect();
+    for call in calls {
+        let error = call.await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    }
+    assert!(begun.elapsed() < 2 * patience, "{:?}", begun.elapsed());
+}
+
 #[tokio::test]
 async fn what_a_cluster_cannot_do_is_said() {
     let config = || Config::cluster(["127.0.0.1:1"]);

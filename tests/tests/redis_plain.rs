@@ -203,3 +203,29 @@ async fn what_needs_more_than_a_value_is_refused_and_changes_nothing() {
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
     assert!(go.capability(&name).await.unwrap().alphabet.is_some());
 }
+
+#[tokio::test]
+async fn large_values_pass_through_no_script() {
+    let server = Server::start();
+    let store = plain(&server, Template::key()).await;
+    let (ns, key) = (namespace("app", ""), Key::new("k").unwrap());
+    let large = vec![b'v'; (1 << 20) + 1];
+    for expiry in [Expiry::Never, Expiry::After(Duration::from_mins(1)), Expiry::Keep] {
+        let create =
+            Put::new(key, &large[..]).with_condition(Condition::Absent).with_expiry(expiry);
+        let mut monitor = server.monitor();
+        store.write(&ns, create.clone()).await.unwrap();
+        let sent = monitor.next_command();
+        assert!(sent[0] == "SET" && sent[3] == "NX", "{:?}", &sent[3..]);
+        let again = store.write(&ns, create.clone()).await.unwrap_err();
+        assert_eq!(again.kind(), ErrorKind::Conflict, "{again}");
+        let both = store.write_many(&ns, vec![create.clone(), Put::new(key, "small")]).await;
+        assert_eq!(both[0].as_ref().unwrap_err().kind(), ErrorKind::Conflict);
+        both.into_iter().nth(1).unwrap().unwrap();
+        let condition = Condition::Value(b"small".into());
+        let replace = Put::new(key, &large[..]).with_condition(condition);
+        let error = store.write(&ns, replace).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
+        assert_eq!(server.command(&["GETDEL", "k"]), "$5\r\nsmall");
+    }
+}

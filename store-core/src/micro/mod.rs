@@ -59,6 +59,7 @@ struct Page;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod gather;
 mod options;
 mod record;
 mod store;

@@ -4,13 +4,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::call::{Call, Operation};
 use crate::error::{Error, ErrorKind, Result};
-use crate::handle::{Admin, Database, Listing, Table};
+use crate::handle::{Admin, Database, Table};
+use crate::micro::gather::gather;
 use crate::micro::options::{Address, Selection};
 use crate::micro::{
     DEFAULT_DATABASE, DeleteOption, ListOption, Options, ReadOption, Record, StoreOption,
     WriteOption,
 };
-use crate::options::{DEFAULT_PAGE, Expiry, PAST};
+use crate::options::Expiry;
 use crate::store::StoreAdmin;
 
 /// Go-Micro's `store.Store`; see the [module](crate::micro). Clones are the same store.
@@ -140,7 +141,7 @@ impl Store {
         let selection = Selection::read(key, options);
         let table = self.table(OP, &selection.from)?;
         if selection.prefix.is_some() || selection.suffix.is_some() {
-            let found = gather(&selection, || table.scan()).await?;
+            let found = gather(&table, &selection, || table.scan()).await?;
             return Ok(found.into_iter().map(Record::from).collect());
         }
         match table.read(key).await? {
@@ -187,7 +188,7 @@ impl Store {
         let write = table.write(&record.key, &record.value).metadata(metadata).expiry(expiry);
         match write.await {
             // Only the store's own clock knows whether an instant is past.
-            Err(error) if error.message() == PAST => table.delete(&record.key).await.map(drop),
+            Err(error) if error.is_past_expiry() => table.delete(&record.key).await.map(drop),
             done => done.map(drop),
         }
     }
@@ -241,7 +242,7 @@ impl Store {
     ) -> Result<Vec<String>> {
         let selection = Selection::list(options);
         let table = self.table(Operation::List, &selection.from)?;
-        gather(&selection, || table.list()).await
+        gather(&table, &selection, || table.list()).await
     }
 
     /// `Close`: closes the backend; of a [scope](Self::scope), only the scope. Idempotent.
@@ -298,40 +299,6 @@ impl Store {
         match table {
             "" => Ok(database.root()),
             table => database.table(table),
-        }
-    }
-}
-
-/// The items of a selection, in order: filters first, then the offset, then the limit.
-async fn gather<'a, T: Send + 'static>(
-    selection: &Selection,
-    all: impl Fn() -> Listing<'a, T> + Send + Sync,
-) -> Result<Vec<T>> {
-    let limit = if selection.limit == 0 { usize::MAX } else { selection.limit };
-    let mut found = Vec::new();
-    let mut cursor = None;
-    loop {
-        let mut listing = all().page_size(DEFAULT_PAGE.min(limit - found.len()));
-        if let Some(prefix) = &selection.prefix {
-            listing = listing.prefix(prefix);
-        }
-        if let Some(suffix) = &selection.suffix {
-            listing = listing.suffix(suffix);
-        }
-        listing = match cursor {
-            None => listing.offset(selection.offset),
-            Some(cursor) => listing.cursor(cursor),
-        };
-        let page = listing.page().await?;
-        for fault in page.faults {
-            // Go's list of records has no place for it, and one bad record must not hide the others.
-            tracing::warn!(error = %fault, "a record was left out");
-        }
-        found.extend(page.items);
-        cursor = page.next;
-        if cursor.is_none() || found.len() >= limit {
-            found.truncate(limit);
-            return Ok(found);
         }
     }
 }

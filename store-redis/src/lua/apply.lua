@@ -44,21 +44,23 @@ local function stamp()
   return fmt('%.0f', r)
 end
 
-local function expired(k)
+-- What is gone before its time was evicted, or deleted by others.
+local function ended(k, at)
   call('ZREM', X, k)
   call('ZREM', I, k)
   call('HDEL', M, k)
-  gone(stamp(), 'x', k)
+  gone(stamp(), tonumber(at) > now() / 1000 and 'e' or 'x', k)
 end
 
--- The metadata entry of a record and its expiry; what has expired is removed on the way, so that its end comes before what follows.
+-- The metadata entry of a record and its expiry as that has it, which others may have changed since; what has expired is removed on
+-- the way, so that its end comes before what follows.
 local function held(k, vk)
   local m = call('HGET', M, k)
   if not m then return false end
   local at = match(m, '^%d+ (%d+)')
   if at == '0' then return m end
   if call('EXISTS', vk) == 0 then
-    expired(k)
+    ended(k, at)
     return false
   end
   return m, at
@@ -83,13 +85,10 @@ local function check(k, vk, c, want)
 end
 
 -- When a record expires, in ms; nil = never, false = that instant has passed.
-local function expiry(e, at, vk)
+local function expiry(e, was, vk)
   if e == 'k' then
-    if at then return tonumber(at) end
-    if call('EXISTS', vk) == 1 then
-      local left = call('PTTL', vk)
-      return left > 0 and math.floor(now() / 1000) + left or nil
-    end
+    local at = due(vk, was)
+    if at then return at > 0 and at or nil end
     e = 'd'
   end
   if e == 'd' then
@@ -169,8 +168,8 @@ end
 
 local function increment(k, vk, delta, count)
   local m, was = held(k, vk)
-  local at = tonumber(was)
-  if not m and default ~= '' then at = expiry('k', nil, vk) end
+  local there = call('EXISTS', vk) == 1
+  local at = expiry('k', was, vk)
   local r = redis.pcall('INCRBY', vk, delta)
   if type(r) == 'table' then
     if string.find(r.err, 'overflow', 1, true) then return 5, '' end
@@ -178,7 +177,7 @@ local function increment(k, vk, delta, count)
     if string.find(r.err, 'not an integer', 1, true) then return 4, '' end
     return 9, r.err
   end
-  if at and not was then call('PEXPIREAT', vk, fmt('%.0f', at)) end
+  if at and not there then call('PEXPIREAT', vk, fmt('%.0f', at)) end
   local rev = stamp()
   if count > 1 then
     -- Several increments in one: each has its revision, and all but the last are over.

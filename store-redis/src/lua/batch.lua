@@ -32,12 +32,10 @@ if ARGV[2] ~= '' and call('HGET', H, 'run') ~= ARGV[2] then
 end
 
 -- When a record expires, in ms; nil = never, false = that instant has passed.
-local function expiry(e, at, vk)
+local function expiry(e, was, vk)
   if e == 'k' then
-    if at then return tonumber(at) end
-    local left = call('PTTL', vk)
-    if left > 0 then return math.floor(clock / 1000) + left end
-    if left == -1 then return nil end
+    local at = due(vk, was)
+    if at then return at > 0 and at or nil end
     e = 'd'
   end
   if e == 'd' then
@@ -55,7 +53,7 @@ end
 local ks = {}
 for i = 1, count do ks[i] = ARGV[7 * i - 2] end
 local metas = call('HMGET', M, unpack(ks))
-local ends, expired, revs = {}, {}, 0
+local ends, ended, revs = {}, {}, 0
 for i = 1, count do
   local a, vk = 7 * i - 3, KEYS[6 + i]
   local kind, c, want = ARGV[a], ARGV[a + 2], ARGV[a + 3]
@@ -82,7 +80,8 @@ for i = 1, count do
   if kind ~= 'c' then
     if was ~= '0' then
       if there then ends[i] = was else
-        expired[i] = true
+        -- What is gone before its time was evicted, or deleted by others.
+        ended[i] = tonumber(was) > clock / 1000 and 'e' or 'x'
         revs = revs + 1
       end
     end
@@ -105,10 +104,10 @@ end
 for i = 1, count do
   local a, vk, k = 7 * i - 3, KEYS[6 + i], ks[i]
   local kind, value = ARGV[a], ARGV[a + 6]
-  if expired[i] then
+  if ended[i] then
     -- Its end comes before what follows.
     local r = stamp()
-    log(r, 'x', k)
+    log(r, ended[i], k)
     forgotten = r
     metas[i] = false
     gone[#gone + 1] = k

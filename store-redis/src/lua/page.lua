@@ -31,15 +31,18 @@ if call('EXISTS', unpack(vk)) == n then
   return out
 end
 local version = call('GET', V)
+local t = call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
 for i = 1, n do
   local k = ks[i]
   if call('EXISTS', vk[i]) == 1 then
     out[#out + 1] = k
-  elseif version and not call('ZSCORE', X, k) then
+  elseif version and (tonumber(call('ZSCORE', X, k)) or now + 1) > now then
     -- Evicted, or deleted by somebody else. What has expired is left to REAP, which tells the watchers why it is gone. A read-only
     -- replica cannot mend it, and need not.
     if type(redis.pcall('ZREM', I, k)) == 'number' then
       call('HDEL', M, k)
+      call('ZREM', X, k)
       local R = ARGV[5] .. '#r' .. version
       if call('EXISTS', R) == 1 then
         local rev = string.format('%.0f', call('INCR', R))

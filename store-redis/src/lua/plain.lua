@@ -1,12 +1,11 @@
 -- A conditional change of one plain value.
--- KEYS: 1 the value.  ARGV: 1 put, delete, expire or increment, 2 condition ('' none, a absent, v value), 3 compared value,
+-- KEYS: 1 the value.  ARGV: 1 put, delete, expire or increment, 2 condition ('' none, v value), 3 compared value,
 --       4 expiry ('' never, k keep, +ms, @ms), 5 value or delta.
 -- Returns a code and a text, with the codes of the layout `table`.
 local K = KEYS[1]
 local verb, c, want, e = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local call = redis.call
 local there = call('EXISTS', K) == 1
-if c == 'a' and there then return {0, ''} end
 if c == 'v' then
   if not there then return {0, '-'} end
   local n = redis.pcall('STRLEN', K)

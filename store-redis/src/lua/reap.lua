@@ -14,8 +14,8 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local ks = call('ZRANGE', X, '-inf', fmt('(%.0f', now), 'BYSCORE', 'LIMIT', 0, ARGV[1])
 for _, k in ipairs(ks) do
   local vk = ARGV[2] .. ':' .. k
-  local left = call('PTTL', vk)
-  if left == -2 then
+  local at = due(vk)
+  if not at then
     call('ZREM', X, k)
     if call('HDEL', M, k) == 1 then
       call('ZREM', I, k)
@@ -24,11 +24,12 @@ for _, k in ipairs(ks) do
       if type(r) == 'table' and r.err then call('DEL', L) end
       if type(r) ~= 'string' then call('HSET', H, 'g', rev) end
     end
-  elseif left == -1 then
-    -- Written anew by somebody else, without an expiry.
-    call('ZREM', X, k)
   else
-    call('ZADD', X, fmt('%.0f', now + left + 1), k)
+    -- Written anew by somebody else, or given another life: the value's own key is right, the entry is not.
+    at = fmt('%.0f', at)
+    if at == '0' then call('ZREM', X, k) else call('ZADD', X, at, k) end
+    local m = call('HGET', M, k)
+    if m then call('HSET', M, k, (string.gsub(m, '^(%d+) %d+', '%1 ' .. at, 1))) end
   end
 end
 return {#ks, alive}

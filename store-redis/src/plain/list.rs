@@ -2,7 +2,8 @@
 
 use redis::Value;
 use store_core::{
-    Cursor, Error, Feature, Key, ListOptions, Namespace, Order, Page, Record, Result, U64Page,
+    Cursor, Error, Feature, Key, ListOptions, Namespace, Order, Page, ReadOptions, Record, Result,
+    U64Page, stable_hash,
 };
 
 use super::{COUNT, Plain};
@@ -19,6 +20,7 @@ impl Plain {
         if o.order != Order::Any {
             return Err(Error::lacks(Feature::ByteOrder));
         }
+        self.connector.check_read(ReadOptions::default().with_consistency(o.consistency)).await?;
         let mut place = match &o.cursor {
             Some(cursor) => Place::parse(&cursor.open(ns, CURSOR)?)?,
             None => Place { start: o.start_after.clone().unwrap_or_default(), ..Place::default() },
@@ -103,7 +105,7 @@ impl Plain {
 
 /// Where a listing goes on: at a cursor of the server, without what was shown already of its answer there.
 #[derive(Clone, Debug, Default)]
-struct Place {
+pub(super) struct Place {
     cursor: u64,
     /// Only keys after this one.
     start: String,
@@ -115,7 +117,7 @@ struct Place {
 const MAX_SEEN: usize = 480;
 
 impl Place {
-    fn parse(bytes: &[u8]) -> Result<Self> {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self> {
         let wrong = || Error::invalid("not a cursor of this store");
         let (cursor, rest) = bytes.split_first_chunk::<8>().ok_or_else(wrong)?;
         let (len, rest) = rest.split_first_chunk::<2>().ok_or_else(wrong)?;
@@ -133,20 +135,22 @@ impl Place {
     }
 
     fn cursor(&self, ns: &Namespace) -> Cursor {
+        Cursor::new(ns, CURSOR, &self.bytes())
+    }
+
+    pub(super) fn bytes(&self) -> Vec<u8> {
         let mut bytes = self.cursor.to_be_bytes().to_vec();
         bytes.extend_from_slice(&(self.start.len() as u16).to_be_bytes());
         bytes.extend_from_slice(self.start.as_bytes());
         // Too many of them are shown again, which this order may.
         let seen = if self.seen.len() > MAX_SEEN { &[] } else { &self.seen[..] };
         bytes.extend(seen.iter().flat_map(|hash| hash.to_be_bytes()));
-        Cursor::new(ns, CURSOR, &bytes)
+        bytes
     }
 }
 
 /// The same in every process.
 fn hash(key: &str) -> u32 {
-    let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = stable_hash(key.as_bytes());
     (hash ^ (hash >> 32)) as u32
 }

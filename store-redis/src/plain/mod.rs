@@ -1,7 +1,9 @@
 //! The layout `plain`: values at keys that other programs know, and nothing else.
 
+mod heard;
 mod list;
 mod read;
+mod watch;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -15,14 +17,18 @@ use store_core::{
 };
 
 use crate::connector::Connector;
-use crate::fault::{Effect, corrupt, unexpected};
+use crate::fault::{Effect, unexpected};
+use crate::outcome::{compared, outcome_of};
 use crate::reply;
 use crate::script::PLAIN;
-use crate::table::MAX_COMPARED;
+use crate::table::millis;
 use crate::template::Template;
 
 /// How many keys the server looks at before it answers.
 const COUNT: usize = 400;
+/// The longest value that replaces a compared one, both of which pass through a script. There is no place for it to wait at, as in the
+/// layout `table`: any key may be a record to others.
+const MAX_REPLACED: usize = 1024 * 1024;
 /// How many reads or writes go together.
 const CHUNK: usize = 256;
 
@@ -39,7 +45,7 @@ impl Plain {
         Self { connector, template, owner: Namespace::unique_owner() }
     }
 
-    pub(crate) fn capability(&self) -> Capability {
+    pub(crate) async fn capability(&self) -> Result<Capability> {
         let mut capability = Capability::none();
         let features = [
             Feature::Create,
@@ -64,7 +70,15 @@ impl Plain {
                 "the names of database, table and key are joined as the template says: choose them so that no two give the same text",
             );
         }
-        capability
+        if self.connector.is_replica().await? {
+            capability = capability.without(Feature::StrongRead);
+        }
+        match self.check_flags(&*self.connector.link("").await?).await {
+            Ok(()) => capability = capability.with(Feature::Watch).with(Feature::ExpiryEvents),
+            Err(error) if error.kind() == ErrorKind::Unsupported => {}
+            Err(error) => return Err(error),
+        }
+        Ok(capability)
     }
 
     /// What comes before every key of a table.
@@ -86,13 +100,12 @@ impl Plain {
 
     pub(crate) async fn write(&self, ns: &Namespace, put: Put<'_>) -> Result<Written> {
         let command = self.put(ns, &put)?;
-        if put.condition.is_any() {
-            self.connector.command(&command, Effect::Change).await?;
+        let answer = if is_set(&put.condition) {
+            self.connector.command(&command, Effect::Change).await?
         } else {
-            let answer = self.connector.script(&PLAIN, &command, Effect::Change).await?;
-            outcome(answer, &put.condition)?;
-        }
-        Ok(Written::default())
+            self.connector.script(&PLAIN, &command, Effect::Change).await?
+        };
+        written(answer, &put.condition)
     }
 
     pub(crate) async fn write_many(
@@ -141,29 +154,38 @@ impl Plain {
             }
             answer => reply::checked(answer, Effect::Change)?,
         };
-        if !condition.is_any() {
-            outcome(answer, condition)?;
-        }
-        Ok(Written::default())
+        written(answer, condition)
     }
 
-    /// A write as a command: a plain SET where that will do.
+    /// A write as a command: a SET where that will do, as what it is told does not pass through a script.
     fn put(&self, ns: &Namespace, put: &Put<'_>) -> Result<Cmd> {
         if !put.metadata.is_empty() {
             return Err(Error::lacks(Feature::Metadata));
         }
         let key = self.key(ns, put.key)?;
-        if !put.condition.is_any() {
+        if !is_set(&put.condition) {
+            if put.value.len() > MAX_REPLACED {
+                return Err(Error::too_large(format!(
+                    "a value that replaces a compared one has at most {MAX_REPLACED} bytes, this one has {}",
+                    put.value.len()
+                )));
+            }
             let mut command = call(&key, "put", &put.condition, put.expiry)?;
             command.arg(&put.value[..]);
             return Ok(command);
         }
-        let mut command = Cmd::with_capacity(5, key.len() + put.value.len() + 32);
+        let mut command = Cmd::with_capacity(6, key.len() + put.value.len() + 32);
         command.arg("SET").arg(&key).arg(&put.value[..]);
+        let creates = !put.condition.is_any();
+        if creates {
+            command.arg("NX");
+        }
         if matches!(put.expiry, Expiry::Never | Expiry::Database) {
             return Ok(command);
         }
         match put.expiry.resolve(SystemClock.now(), None)? {
+            // What is created had none.
+            Expires::Keep if creates => {}
             Expires::Keep => {
                 command.arg("KEEPTTL");
             }
@@ -171,7 +193,7 @@ impl Plain {
             Expires::To(Some(at)) => match put.expiry {
                 Expiry::After(ttl) => {
                     // Whole seconds as Go-Micro writes them, which also older servers take.
-                    let ms = ttl.as_nanos().div_ceil(1_000_000);
+                    let ms = millis(ttl);
                     if ms.is_multiple_of(1000) {
                         command.arg("EX").arg((ms / 1000).to_string());
                     } else {
@@ -331,18 +353,17 @@ impl Plain {
     }
 }
 
+/// For fuzz targets.
+pub(crate) fn fuzz_place(bytes: &[u8]) -> Result<Vec<u8>> {
+    Ok(list::Place::parse(bytes)?.bytes())
+}
+
 /// A call of the script, up to its value.
 fn call(key: &str, verb: &str, condition: &Condition<'_>, expiry: Expiry) -> Result<Cmd> {
     let mut command = redis::cmd("EVALSHA");
     command.arg(&PLAIN.sha).arg(1).arg(key).arg(verb);
-    match condition {
+    match compared(condition)? {
         Condition::Any => command.arg("").arg(""),
-        Condition::Absent => command.arg("a").arg(""),
-        Condition::Value(value) if value.len() > MAX_COMPARED => {
-            return Err(Error::too_large(format!(
-                "a compared value has at most {MAX_COMPARED} bytes"
-            )));
-        }
         Condition::Value(value) => command.arg("v").arg(&value[..]),
         _ => return Err(Error::lacks(Feature::IfRevision)),
     };
@@ -350,11 +371,26 @@ fn call(key: &str, verb: &str, condition: &Condition<'_>, expiry: Expiry) -> Res
         Expires::Keep => command.arg("k"),
         Expires::To(None) => command.arg(""),
         Expires::To(Some(at)) => match expiry {
-            Expiry::After(ttl) => command.arg(format!("+{}", ttl.as_nanos().div_ceil(1_000_000))),
+            Expiry::After(ttl) => command.arg(format!("+{}", millis(ttl))),
             _ => command.arg(format!("@{}", at.as_millis())),
         },
     };
     Ok(command)
+}
+
+/// Whether a SET does a write of this condition.
+fn is_set(condition: &Condition<'_>) -> bool {
+    matches!(condition, Condition::Any | Condition::Absent)
+}
+
+/// What a write was answered.
+fn written(answer: Value, condition: &Condition<'_>) -> Result<Written> {
+    match (condition, answer) {
+        (Condition::Absent, Value::Nil) => return Err(condition.conflict(true, None)),
+        (Condition::Any | Condition::Absent, _) => {}
+        (_, answer) => drop(outcome(answer, condition)?),
+    }
+    Ok(Written::default())
 }
 
 fn outcome(answer: Value, condition: &Condition<'_>) -> Result<(i64, Vec<u8>)> {
@@ -366,13 +402,7 @@ fn outcome(answer: Value, condition: &Condition<'_>) -> Result<(i64, Vec<u8>)> {
     match reply::int(code)? {
         0 => Err(condition.conflict(text != b"-", None)),
         3 if !matches!(condition, Condition::Any) => Err(condition.conflict(false, None)),
-        4 => Err(Error::new(
-            ErrorKind::NotACounter,
-            "the record's value is no decimal integer of 64 bits",
-        )),
-        5 => Err(Error::new(ErrorKind::Overflow, "the counter would leave the range of i64")),
-        7 => Err(corrupt("another type than a string lies at the record's key")),
-        8 => Err(Error::invalid("the expiry lies in the past by the server's clock")),
-        code => Ok((code, text.to_vec())),
+        code @ 1..=3 => Ok((code, text.to_vec())),
+        code => Err(outcome_of(code)),
     }
 }

@@ -2,9 +2,7 @@
 
 use bytes::Bytes;
 use redis::{Pipeline, Value};
-use store_core::{
-    Error, ErrorKind, Feature, Key, Namespace, ReadOptions, Record, Result, Timestamp,
-};
+use store_core::{ErrorKind, Key, Namespace, ReadOptions, Record, Result, Timestamp};
 
 use super::{CHUNK, Plain};
 use crate::fault::{Effect, unexpected};
@@ -17,9 +15,7 @@ impl Plain {
         key: Key<'_>,
         o: ReadOptions,
     ) -> Result<Option<Record>> {
-        if o.revision.is_some() {
-            return Err(Error::lacks(Feature::History));
-        }
+        self.connector.check_read(o).await?;
         self.read_many(ns, &[key]).await.pop().ok_or_else(unexpected)?
     }
 
@@ -29,9 +25,7 @@ impl Plain {
         key: Key<'_>,
         o: ReadOptions,
     ) -> Result<Option<Bytes>> {
-        if o.revision.is_some() {
-            return Err(Error::lacks(Feature::History));
-        }
+        self.connector.check_read(o).await?;
         self.connector.get(&[&self.prefix(ns)?, key.as_str()]).await
     }
 
@@ -74,14 +68,7 @@ impl Plain {
         let mut pipe = Pipeline::with_capacity(keys.len() * (1 + ask.commands().len()));
         pipe.atomic();
         for key in keys {
-            let key = format!("{prefix}{key}");
-            pipe.cmd("GET").arg(&key);
-            for &command in ask.commands() {
-                pipe.cmd(command);
-                if command != "TIME" {
-                    pipe.arg(&key);
-                }
-            }
+            ask.about(&format!("{prefix}{key}"), &mut pipe);
         }
         let answers = match self.connector.together(&pipe).await {
             // A server whose memory is full takes no transaction.
@@ -97,18 +84,14 @@ impl Plain {
         let mut answers = answers.into_iter();
         let mut records = Vec::with_capacity(keys.len());
         for key in keys {
-            let value = answers.next().ok_or_else(unexpected)?;
-            records.push(match ask.answered(&mut answers)? {
-                Life::Over => Ok(None),
-                Life::Until(expires) => record(*key, value, expires),
-            });
+            records.push(ask.record(*key, &mut answers)?);
         }
         Ok(records)
     }
 }
 
 /// How long a record lives is asked for so.
-enum Ask {
+pub(super) enum Ask {
     Instant,
     /// Before Redis 7.0 a server tells only the time that is left, and its clock after that. The two make the instant, or more where a
     /// millisecond begins between them: then none begins between the next two.
@@ -123,8 +106,32 @@ enum Life {
 }
 
 impl Ask {
-    fn of(major: u32) -> Self {
+    pub(super) fn of(major: u32) -> Self {
         if major >= 7 { Self::Instant } else { Self::TimeLeft }
+    }
+
+    /// Asks for the record at a key.
+    pub(super) fn about(&self, key: &str, pipe: &mut Pipeline) {
+        pipe.cmd("GET").arg(key);
+        for &command in self.commands() {
+            pipe.cmd(command);
+            if command != "TIME" {
+                pipe.arg(key);
+            }
+        }
+    }
+
+    /// Takes the answers about one record. An error outside is about all of them.
+    pub(super) fn record(
+        &self,
+        key: Key<'_>,
+        answers: &mut impl Iterator<Item = Value>,
+    ) -> Result<Result<Option<Record>>> {
+        let value = answers.next().ok_or_else(unexpected)?;
+        Ok(match self.answered(answers)? {
+            Life::Over => Ok(None),
+            Life::Until(expires) => record(key, value, expires),
+        })
     }
 
     fn commands(&self) -> &'static [&'static str] {

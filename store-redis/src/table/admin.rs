@@ -22,7 +22,7 @@ pub(super) struct Stored {
 }
 
 impl Stored {
-    fn parse(entry: &[u8]) -> Result<Self> {
+    pub(super) fn parse(entry: &[u8]) -> Result<Self> {
         let wrong = || corrupt("a database's configuration is not what this layout writes");
         let mut parts = entry.splitn(3, |&byte| byte == b' ');
         let mut next = || parts.next().ok_or_else(wrong);

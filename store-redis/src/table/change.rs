@@ -6,13 +6,13 @@ use std::time::Duration;
 use redis::{Cmd, Value};
 use store_core::options::Expires;
 use store_core::{
-    Clock as _, Condition, Error, ErrorKind, Expiry, Key, Op, Put, Remove, Result, Revision,
-    SystemClock,
+    Clock as _, Condition, Error, Expiry, Key, Op, Put, Remove, Result, Revision, SystemClock,
 };
 
+use super::STAGED;
 use super::meta::{json, revision};
-use super::{MAX_COMPARED, STAGED};
-use crate::fault::{corrupt, unexpected};
+use crate::fault::unexpected;
+use crate::outcome::{compared, outcome_of};
 use crate::reply;
 
 /// One change.
@@ -49,7 +49,7 @@ impl<'a> Change<'a> {
         Ok(Self {
             kind: Kind::Put,
             key: put.key,
-            condition: comparable(&put.condition)?,
+            condition: compared(&put.condition)?,
             expiry: encode(put.expiry)?,
             metadata: json(&put.metadata),
             value: Cow::Borrowed(&put.value),
@@ -58,7 +58,7 @@ impl<'a> Change<'a> {
 
     pub(crate) fn delete(remove: &'a Remove<'a>) -> Result<Self> {
         remove.condition.on_existing()?;
-        Ok(Self::bare(Kind::Delete, remove.key, comparable(&remove.condition)?))
+        Ok(Self::bare(Kind::Delete, remove.key, compared(&remove.condition)?))
     }
 
     pub(crate) fn expire(
@@ -70,7 +70,7 @@ impl<'a> Change<'a> {
         if expiry == Expiry::Keep {
             return Err(Error::invalid("a change of expiry must say the new expiry"));
         }
-        let bare = Self::bare(Kind::Expire, key, comparable(condition)?);
+        let bare = Self::bare(Kind::Expire, key, compared(condition)?);
         Ok(Self { expiry: encode(expiry)?, ..bare })
     }
 
@@ -85,7 +85,7 @@ impl<'a> Change<'a> {
         match op {
             Op::Put(put) => Self::put(put),
             Op::Remove(remove) => Self::delete(remove),
-            op => Ok(Self::bare(Kind::Check, op.key(), comparable(op.condition())?)),
+            op => Ok(Self::bare(Kind::Check, op.key(), compared(op.condition())?)),
         }
         .map_err(|error| error.with_key(op.key()))
     }
@@ -242,35 +242,6 @@ impl<'a> Change<'a> {
             3 => Ok(Done::Absent),
             code => Err(outcome_of(code)),
         }
-    }
-}
-
-/// Why a script did not do a change.
-#[cold]
-pub(super) fn outcome_of(code: i64) -> Error {
-    match code {
-        4 => Error::new(
-            ErrorKind::NotACounter,
-            "the record's value is no decimal integer of 64 bits",
-        ),
-        5 => Error::new(ErrorKind::Overflow, "the counter would leave the range of i64"),
-        6 => Error::new(
-            ErrorKind::Unavailable,
-            "the value waited for a minute, and the server let go of it",
-        ),
-        7 => corrupt("another type than a string lies at the record's key"),
-        8 => Error::invalid("the expiry lies in the past by the server's clock"),
-        _ => Error::new(ErrorKind::Internal, "the server could not do the change"),
-    }
-}
-
-fn comparable<'a>(condition: &'a Condition<'a>) -> Result<&'a Condition<'a>> {
-    match condition {
-        Condition::Value(value) if value.len() > MAX_COMPARED => Err(Error::too_large(format!(
-            "a compared value has at most {MAX_COMPARED} bytes, this one has {}",
-            value.len()
-        ))),
-        condition => Ok(condition),
     }
 }
 

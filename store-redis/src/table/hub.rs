@@ -47,7 +47,7 @@ struct Inner {
     version: AtomicU64,
     /// The version whose feeds the connection waits for.
     joined: watch::Sender<u64>,
-    /// The server's number of the blocked connection.
+    /// The server's number of the blocked connection; 0 while there is none, as the number may be another program's then.
     client: AtomicU64,
     running: AtomicBool,
 }
@@ -142,8 +142,12 @@ impl Inner {
             if timeout(patience, joined.wait_for(|&at| at >= version)).await.is_ok() {
                 return;
             }
+            let client = self.client.load(Ordering::Acquire);
+            if client == 0 {
+                continue;
+            }
             let mut unblock = redis::cmd("CLIENT");
-            unblock.arg("UNBLOCK").arg(self.client.load(Ordering::Relaxed));
+            unblock.arg("UNBLOCK").arg(client);
             if self.connector.command_at(log, &unblock, Effect::Change).await.is_err() {
                 return;
             }
@@ -248,6 +252,7 @@ struct Running(Weak<Inner>);
 impl Drop for Running {
     fn drop(&mut self) {
         if let Some(inner) = self.0.upgrade() {
+            inner.client.store(0, Ordering::Release);
             inner.running.store(false, Ordering::Release);
         }
     }
@@ -278,6 +283,9 @@ impl Running {
             if let Err(error) = &done {
                 tracing::debug!(%error, "watching again in a moment");
                 link = None;
+                if pause.is_none() {
+                    inner.client.store(0, Ordering::Release);
+                }
             }
             drop(inner);
             match pause {
@@ -306,7 +314,7 @@ impl Inner {
             id.arg("ID");
             if let Ok(id) = new.command(&id, Effect::Read).await {
                 let id = u64::try_from(reply::int(&id)?).unwrap_or_default();
-                self.client.store(id, Ordering::Relaxed);
+                self.client.store(id, Ordering::Release);
             }
             link.insert(new)
         };

@@ -2,7 +2,8 @@
 
 use redis::Value;
 use store_core::{
-    Cursor, Error, ErrorKind, Key, ListOptions, Namespace, Page, Record, Result, U64Page,
+    Cursor, Error, ErrorKind, Key, ListOptions, Namespace, Page, ReadOptions, Record, Result,
+    U64Page,
 };
 
 use super::{STEP, Table, Tables, eval};
@@ -14,6 +15,9 @@ use crate::script::{PAGE, REAP};
 const CHUNK: usize = 1000;
 /// How many chunks a call looks at that looks for a suffix, before it returns what it found.
 const CHUNKS: usize = 64;
+/// The longest offset whose keys are looked at: of a longer one the index knows only how many they are, also of those whose values
+/// others deleted since.
+const LOOKED_AT: usize = 10_000;
 /// The kind of our cursors: the last key, in byte order.
 const CURSOR: u8 = b'k';
 
@@ -54,6 +58,7 @@ fn beyond(prefix: &str) -> Vec<u8> {
 impl Tables {
     pub(crate) async fn list(&self, ns: &Namespace, o: &ListOptions) -> Result<Page<String>> {
         self.connector.open()?;
+        self.connector.check_read(ReadOptions::default().with_consistency(o.consistency)).await?;
         let after = match &o.cursor {
             Some(cursor) => Some(cursor.open_key(ns, CURSOR)?),
             None => None,
@@ -71,9 +76,11 @@ impl Tables {
         loop {
             // One more than wanted, to know whether there is more.
             let wanted = (o.limit - keys.len()).saturating_add(1);
-            let ask = if o.suffix.is_empty() { wanted.min(CHUNK) } else { CHUNK };
             // Without a suffix the index can leave out by rank.
-            let by_rank = if o.suffix.is_empty() { std::mem::take(&mut skip) } else { 0 };
+            let by_rank =
+                if o.suffix.is_empty() && skip > LOOKED_AT { std::mem::take(&mut skip) } else { 0 };
+            let all = wanted.saturating_add(skip).min(CHUNK);
+            let ask = if o.suffix.is_empty() { all } else { CHUNK };
             let (last, found) = self.chunk(&table, &range, ask, by_rank).await?;
             for key in found.into_iter().filter(|key| key.ends_with(&*o.suffix)) {
                 if skip > 0 {

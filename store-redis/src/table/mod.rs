@@ -28,6 +28,7 @@ use crate::reply;
 use crate::script::{OPEN, Script};
 
 pub(crate) use admin::{check_config, escape_glob};
+pub(crate) use change::millis;
 use hub::Hub;
 use keys::Keys;
 
@@ -37,8 +38,6 @@ pub(crate) const MAX_BATCH: usize = 500;
 pub(crate) const MAX_BATCH_BYTES: usize = 1024 * 1024;
 /// The most records that one call of a script goes through one by one: 2 ms of the server's time or so.
 pub(crate) const STEP: usize = 100;
-/// The longest value that can be compared: the server's script has to look at all of it.
-pub(crate) const MAX_COMPARED: usize = 256 * 1024;
 /// Values from here on do not pass through the server's scripts.
 pub(crate) const STAGED: usize = 8 * 1024;
 
@@ -94,6 +93,9 @@ impl Tables {
             None => self.connector.config().defaults.clone(),
         };
         let mut capability = Capability::all().without(Feature::History);
+        if self.connector.is_replica().await? {
+            capability = capability.without(Feature::StrongRead);
+        }
         capability.max_atomic = Some(MAX_BATCH);
         capability.expiry_lateness = Duration::from_millis(1);
         capability.max_value_len =
@@ -142,10 +144,7 @@ impl Tables {
         if let Some(opened) = &*table.opened.read() {
             return Ok(Some(Arc::clone(opened)));
         }
-        let prefix = &self.connector.config().key_prefix;
         let database = table.ns.database();
-        let mut register = redis::cmd("SADD");
-        register.arg(keys::tables(prefix, database)).arg(table.ns.table());
         for _ in 0..16 {
             let stored = match self.stored(database).await? {
                 Some(stored) => stored,
@@ -153,13 +152,13 @@ impl Tables {
                 None => return Ok(None),
             };
             // Before, so that no table is ever open and unknown; and after, in case that the database was deleted in between.
-            self.connector.command(&register, Effect::Change).await?;
+            self.register(table).await?;
             let open = self.open_call(table, &stored).await?;
             let done = self.connector.script(&OPEN, &open, Effect::Change).await?;
             if reply::int(&done)? == 0 {
                 continue;
             }
-            self.connector.command(&register, Effect::Change).await?;
+            self.register(table).await?;
             if self.stored(database).await?.is_none_or(|now| now.version != stored.version) {
                 continue;
             }
@@ -173,6 +172,22 @@ impl Tables {
             return Ok(Some(opened));
         }
         Err(Error::new(ErrorKind::Unavailable, "the database is being changed all the time"))
+    }
+
+    /// Puts a table among those of its database. Looks first: a server whose memory is full takes no new member, not even one that
+    /// it has, and what is known can be deleted from all the same.
+    async fn register(&self, table: &Table) -> Result<()> {
+        let tables = keys::tables(&self.connector.config().key_prefix, table.ns.database());
+        let command = |name| {
+            let mut command = redis::cmd(name);
+            command.arg(&tables).arg(table.ns.table());
+            command
+        };
+        let known = self.connector.command(&command("SISMEMBER"), Effect::Read).await?;
+        if reply::int(&known)? == 0 {
+            self.connector.command(&command("SADD"), Effect::Change).await?;
+        }
+        Ok(())
     }
 
     /// The call of the script that opens a table.
@@ -195,7 +210,7 @@ impl Tables {
         Ok(self.create_or_find(database, &config.defaults).await?.0)
     }
 
-    /// Whether nobody would miss this store's waiting value.
+    /// Where a large value waits for the script that takes it.
     fn stage_key(&self, table: &Table) -> String {
         let n = self.staged.fetch_add(1, Ordering::Relaxed);
         format!("{}~{n:x}", table.keys.tag)
@@ -229,6 +244,20 @@ impl Table {
             *opened = None;
         }
     }
+}
+
+/// For fuzz targets.
+pub(crate) fn fuzz_change(id: &[u8], fields: &[&[u8]]) -> Result<()> {
+    use redis::Value;
+    let text = |bytes: &[u8]| Value::BulkString(bytes.to_vec());
+    let fields = fields.iter().map(|field| text(field)).collect();
+    let entry = Value::Array(vec![text(id), Value::Array(fields)]);
+    feed::Entry::parse_all(Value::Array(vec![entry])).map(drop)
+}
+
+/// For fuzz targets.
+pub(crate) fn fuzz_database(entry: &[u8]) -> Result<u64> {
+    admin::Stored::parse(entry).map(|stored| stored.version)
 }
 
 /// The database does not exist.

@@ -3,10 +3,11 @@
 use redis::{Cmd, RedisResult, Value};
 use store_core::Result;
 
-use super::change::{Change, Done, outcome_of};
+use super::change::{Change, Done};
 use super::{Opened, Table};
 use crate::fault::unexpected;
 use crate::link::{Link, Request};
+use crate::outcome::outcome_of;
 use crate::reply;
 use crate::script::{PUT, PUTS, Script};
 

@@ -3,9 +3,7 @@
 use bytes::Bytes;
 use redis::{Pipeline, Value};
 use store_core::Clock as _;
-use store_core::{
-    Error, ErrorKind, Feature, Key, Namespace, ReadOptions, Record, Result, SystemClock, Timestamp,
-};
+use store_core::{ErrorKind, Key, Namespace, ReadOptions, Record, Result, SystemClock, Timestamp};
 
 use super::meta::{self, Meta};
 use super::{Table, Tables};
@@ -23,9 +21,7 @@ impl Tables {
         key: Key<'_>,
         o: ReadOptions,
     ) -> Result<Option<Record>> {
-        if o.revision.is_some() {
-            return Err(Error::lacks(Feature::History));
-        }
+        self.connector.check_read(o).await?;
         self.read_in(&self.table(ns), key).await
     }
 
@@ -36,9 +32,7 @@ impl Tables {
         key: Key<'_>,
         o: ReadOptions,
     ) -> Result<Option<Bytes>> {
-        if o.revision.is_some() {
-            return Err(Error::lacks(Feature::History));
-        }
+        self.connector.check_read(o).await?;
         let table = self.table(ns);
         self.connector.get(&[&table.keys.tag, ":", key.as_str()]).await
     }

@@ -299,6 +299,17 @@ pub fn binary() -> PathBuf {
     std::env::var_os("STORE_TEST_REDIS_SERVER").map_or_else(|| "redis-server".into(), PathBuf::from)
 }
 
+/// The servers of all versions that are there: the one that tests run, the one that `STORE_TEST_REDIS_SERVER_6_2` names, and those of
+/// `STORE_TEST_REDIS_SERVERS`, with a `:` in between.
+pub fn binaries() -> Vec<PathBuf> {
+    let mut all = vec![binary()];
+    all.extend(std::env::var_os("STORE_TEST_REDIS_SERVER_6_2").map(PathBuf::from));
+    if let Some(more) = std::env::var_os("STORE_TEST_REDIS_SERVERS") {
+        all.extend(std::env::split_paths(&more));
+    }
+    all
+}
+
 fn free_port(below: u16) -> u16 {
     let any = || TcpListener::bind("127.0.0.1:0").unwrap();
     // Those that are too high are held meanwhile, so that others come.

@@ -1,14 +1,12 @@
 //! Go-Micro's calls over the store: the rows of its own tests that apply, kept with the module that has the calls.
-//! Those calls list in byte order, as Go-Micro's do.
 
 use super::prelude::*;
 use crate::micro::conformance::{MicroCtx, cases as rows, needs};
 
 pub(super) fn cases() -> Vec<Case> {
     let rows = rows().into_iter().map(|(id, title, row)| {
-        let draft = needs(id)
-            .iter()
-            .fold(case(id, title).needs([F::ByteOrder]), |draft, feature| draft.needs([*feature]));
+        let draft =
+            needs(id).iter().fold(case(id, title), |draft, feature| draft.needs([*feature]));
         draft.waits().run(move |cx| async move {
             let (names, sleeper, teller) = (cx.clone(), cx.clone(), cx.clone());
             let next = std::sync::atomic::AtomicUsize::new(0);

@@ -1,0 +1,424 @@
+//! A watch of the layout `plain`: the server's keyspace notifications name the keys, and what lies there is read over the connection
+//! that they come by, so that an answer holds all that was named before it and nothing that is named after.
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::stream::{self, StreamExt as _};
+use redis::Pipeline;
+use store_core::{
+    Error, ErrorKind, Event, EventStream, Feature, Key, Namespace, Record, Result, Scope, Start,
+    WatchOptions,
+};
+use tokio::time::timeout;
+
+use super::heard::{Heard, Mark};
+use super::read::Ask;
+use super::{CHUNK, COUNT, Plain};
+use crate::fault::{Effect, fault, unexpected};
+use crate::link::Link;
+use crate::reply;
+
+/// How long a watch waits before it looks whether the store was closed.
+const TICK: Duration = Duration::from_millis(200);
+/// How often it looks whether the server is still there, and still tells.
+const PROBE: Duration = Duration::from_secs(2);
+/// How often what changes while it is read is read again before it is shown as it is.
+const TRIES: usize = 4;
+
+struct Watcher {
+    plain: Arc<Plain>,
+    ns: Namespace,
+    scope: Scope,
+    wire: Option<Wire>,
+    phase: Phase,
+    ready: VecDeque<Event>,
+    lives: Lives,
+}
+
+/// A connection that the server tells of changes.
+struct Wire {
+    link: Link,
+    heard: Arc<Heard>,
+    ask: Ask,
+    probed: Instant,
+}
+
+enum Phase {
+    /// Changes may be missing: all begins anew.
+    Begin,
+    /// Going through the present records: to show them, or only to learn when they expire.
+    Present {
+        cursor: u64,
+        seen: HashSet<String>,
+        show: bool,
+    },
+    Live,
+    Ended,
+}
+
+/// When records expire. A server that has many takes its time to notice, unless somebody asks for one.
+#[derive(Default)]
+struct Lives {
+    order: BTreeSet<(Instant, String)>,
+    of: HashMap<String, Instant>,
+}
+
+impl Lives {
+    fn set(&mut self, key: &str, at: Option<Instant>) {
+        if let Some(before) = self.of.remove(key) {
+            self.order.remove(&(before, key.to_owned()));
+        }
+        if let Some(at) = at {
+            self.of.insert(key.to_owned(), at);
+            self.order.insert((at, key.to_owned()));
+        }
+    }
+
+    /// The keys whose time has come.
+    fn due(&self, now: Instant) -> Vec<String> {
+        let due = self.order.iter().take_while(|(at, _)| *at <= now);
+        due.take(CHUNK).map(|(_, key)| key.clone()).collect()
+    }
+
+    fn next(&self) -> Option<Instant> {
+        self.order.first().map(|(at, _)| *at)
+    }
+}
+
+impl Plain {
+    pub(crate) async fn watch(
+        self: &Arc<Self>,
+        ns: &Namespace,
+        o: WatchOptions,
+    ) -> Result<EventStream> {
+        self.connector.open()?;
+        let show = match o.start {
+            Start::Snapshot => true,
+            Start::Changes => false,
+            _ => return Err(Error::lacks(Feature::WatchResume)),
+        };
+        let mut watcher = Watcher {
+            plain: Arc::clone(self),
+            ns: ns.clone(),
+            scope: o.scope,
+            wire: None,
+            phase: Phase::Live,
+            ready: VecDeque::new(),
+            lives: Lives::default(),
+        };
+        watcher.begin(show).await?;
+        let next = |mut watcher: Watcher| async { Some((watcher.next().await?, watcher)) };
+        Ok(stream::unfold(watcher, next).boxed())
+    }
+
+    /// Whether the server tells of changes, as far as it may be asked: what is missing is named.
+    pub(super) async fn check_flags(&self, link: &Link) -> Result<()> {
+        let Some(flags) = setting(link, "notify-keyspace-events").await? else {
+            return Ok(());
+        };
+        // `A` is all of them.
+        let has = |flag: char| flags.contains(flag) || (flag != 'K' && flags.contains('A'));
+        let mut missing: String = "K$gx".chars().filter(|flag| !has(*flag)).collect();
+        let evicts = setting(link, "maxmemory-policy").await?;
+        if !has('e') && evicts.is_some_and(|policy| policy != "noeviction") {
+            missing.push('e');
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(Error::unsupported(format!(
+            "the server does not tell of changes: its notify-keyspace-events lacks {missing} (CONFIG SET notify-keyspace-events \
+             K$gxe; this store cannot: {})",
+            Feature::Watch.describe()
+        )))
+    }
+}
+
+/// A setting of the server; nothing where it may not be asked for.
+async fn setting(link: &Link, name: &str) -> Result<Option<String>> {
+    let mut command = redis::cmd("CONFIG");
+    command.arg("GET").arg(name);
+    let answer = match link.command(&command, Effect::Read).await {
+        Ok(answer) => answer,
+        Err(error) if error.kind().is_transient() => return Err(error),
+        Err(_) => return Ok(None),
+    };
+    let value = match answer {
+        redis::Value::Map(pairs) => pairs.into_iter().next().map(|(_, value)| value),
+        answer => reply::array(answer)?.into_iter().nth(1),
+    };
+    value.map(reply::text).transpose()
+}
+
+impl Wire {
+    /// The records at some keys; and how long each lives, if not for ever.
+    async fn read(
+        &self,
+        prefix: &str,
+        keys: &[&str],
+    ) -> Result<Vec<(Option<Record>, Option<Duration>)>> {
+        // No transaction: what the server says of its own in between would come in the middle of its answer.
+        let mut pipe = Pipeline::with_capacity(6 * keys.len());
+        for key in keys {
+            let key = [prefix, key].concat();
+            self.ask.about(&key, &mut pipe);
+            pipe.cmd("PTTL").arg(&key);
+        }
+        let answers = self.link.each(&pipe).await.map_err(|error| fault(error, Effect::Read))?;
+        let mut answers = answers.into_iter();
+        let mut records = Vec::with_capacity(keys.len());
+        for key in keys {
+            let record = match self.ask.record(Key::new(key)?, &mut answers)? {
+                Ok(record) => record,
+                // Another type lies there now: no record.
+                Err(error) if error.kind() == ErrorKind::Corrupt => None,
+                Err(error) => return Err(error),
+            };
+            let left = reply::int(&answers.next().ok_or_else(unexpected)?)?;
+            // One more, so that its time has come when somebody asks.
+            let left = u64::try_from(left).ok().map(|left| Duration::from_millis(left + 1));
+            records.push((record, left));
+        }
+        Ok(records)
+    }
+
+    /// Has the server notice that a record has expired, which it then tells. Whether each is still there.
+    async fn touch(&self, prefix: &str, keys: &[String]) -> Result<Vec<bool>> {
+        let mut pipe = Pipeline::with_capacity(keys.len());
+        for key in keys {
+            pipe.cmd("EXISTS").arg([prefix, key].concat());
+        }
+        let answers = self.link.each(&pipe).await.map_err(|error| fault(error, Effect::Read))?;
+        answers.iter().map(|answer| Ok(reply::int(answer)? > 0)).collect()
+    }
+}
+
+impl Watcher {
+    /// Listens; what is there comes next.
+    async fn begin(&mut self, show: bool) -> Result<()> {
+        let connector = &self.plain.connector;
+        let db = connector.config().db;
+        let prefix = self.plain.prefix(&self.ns)?.into_owned();
+        let heard = Arc::new(Heard::of(db, &prefix));
+        let hears = Arc::clone(&heard);
+        let link = connector.listen(Arc::new(move |push| hears.take_in(push))).await?;
+        self.plain.check_flags(&link).await?;
+        let (start, is_whole) = match &self.scope {
+            Scope::Key(key) => (&**key, true),
+            Scope::Prefix(start) => (&**start, false),
+            _ => ("", false),
+        };
+        let mut subscribe = redis::cmd("PSUBSCRIBE");
+        subscribe.arg(Heard::pattern(db, &(prefix + start), is_whole));
+        link.command(&subscribe, Effect::Read).await?;
+        let ask = Ask::of(connector.link("").await?.major);
+        self.wire = Some(Wire { link, heard, ask, probed: Instant::now() });
+        self.lives = Lives::default();
+        self.phase = Phase::Present { cursor: 0, seen: HashSet::new(), show };
+        Ok(())
+    }
+
+    async fn next(&mut self) -> Option<Result<Event>> {
+        let mut pause = Duration::from_millis(20);
+        loop {
+            if matches!(self.phase, Phase::Ended) {
+                return None;
+            }
+            if let Err(error) = self.plain.connector.open() {
+                self.phase = Phase::Ended;
+                return Some(Err(error));
+            }
+            if let Some(event) = self.ready.pop_front() {
+                return Some(Ok(event));
+            }
+            match self.advance().await {
+                Ok(()) => pause = Duration::from_millis(20),
+                Err(error) if error.kind().is_transient() => {
+                    tracing::debug!(%error, "watching again in a moment");
+                    self.phase = Phase::Begin;
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(1));
+                }
+                Err(error) => {
+                    self.phase = Phase::Ended;
+                    return Some(Err(error));
+                }
+            }
+        }
+    }
+
+    async fn advance(&mut self) -> Result<()> {
+        if matches!(self.phase, Phase::Begin) {
+            self.wire = None;
+            self.begin(true).await?;
+            self.ready.push_back(Event::Resync);
+            return Ok(());
+        }
+        let Some(wire) = &mut self.wire else {
+            self.phase = Phase::Begin;
+            return Ok(());
+        };
+        if wire.heard.is_lost() {
+            self.phase = Phase::Begin;
+            return Ok(());
+        }
+        if wire.probed.elapsed() >= PROBE {
+            self.plain.check_flags(&wire.link).await?;
+            wire.probed = Instant::now();
+        }
+        // A snapshot first, then what happened since; who wants only changes is not to wait until all is looked through.
+        let shows = matches!(self.phase, Phase::Present { show: true, .. });
+        if !shows && self.follow().await? {
+            return Ok(());
+        }
+        if matches!(self.phase, Phase::Present { .. }) {
+            return self.present().await;
+        }
+        self.wait().await;
+        Ok(())
+    }
+
+    /// Shows what was changed, and has what is due noticed; whether there was anything.
+    async fn follow(&mut self) -> Result<bool> {
+        let Some(wire) = &self.wire else {
+            return Ok(false);
+        };
+        let marks = wire.heard.take(CHUNK);
+        if !marks.is_empty() {
+            self.show(marks).await?;
+            return Ok(true);
+        }
+        let due = self.lives.due(Instant::now());
+        if due.is_empty() {
+            return Ok(false);
+        }
+        let prefix = self.plain.prefix(&self.ns)?;
+        let there = wire.touch(&prefix, &due).await?;
+        for (key, is_there) in due.iter().zip(there) {
+            // A moment too early; or a replica, which waits for its primary.
+            let again = is_there.then(|| Instant::now() + Duration::from_millis(20));
+            self.lives.set(key, again);
+        }
+        Ok(true)
+    }
+
+    /// Until there is news, or something is due.
+    async fn wait(&self) {
+        let Some(wire) = &self.wire else {
+            return;
+        };
+        let now = Instant::now();
+        let next = self.lives.next().map_or(TICK, |at| at.saturating_duration_since(now).min(TICK));
+        // Either way it is looked at.
+        let _ = timeout(next, wire.heard.news.notified()).await;
+    }
+
+    /// Reads keys of which something was said, until nothing more is said of them meanwhile, and makes the events of it.
+    async fn show(&mut self, mut marks: Vec<(String, Mark)>) -> Result<()> {
+        let Some(wire) = &self.wire else {
+            return Ok(());
+        };
+        let prefix = self.plain.prefix(&self.ns)?;
+        for left in (0..TRIES).rev() {
+            let names: Vec<&str> = marks.iter().map(|(key, _)| &**key).collect();
+            let reads = wire.read(&prefix, &names).await?;
+            let mut again = Vec::new();
+            for ((key, mark), (record, life)) in marks.into_iter().zip(reads) {
+                // Value and expiry are two answers: what changed in between may be of two states.
+                match wire.heard.take_of(&key) {
+                    Some(more) if left > 0 => again.push((key, mark.then(more))),
+                    more => {
+                        let mark = more.map_or(mark, |more| mark.then(more));
+                        self.lives.set(&key, record.as_ref().and(life).map(|l| Instant::now() + l));
+                        let gone = |key, reason| Event::Delete { key, revision: None, reason };
+                        match (record, mark.ended) {
+                            (Some(record), ended) => {
+                                self.ready.extend(ended.map(|reason| gone(key, reason)));
+                                self.ready.push_back(Event::Put(record));
+                            }
+                            (None, Some(reason)) => self.ready.push_back(gone(key, reason)),
+                            // Its end is said next.
+                            (None, None) => {}
+                        }
+                    }
+                }
+            }
+            marks = again;
+            if marks.is_empty() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes through some of the present records.
+    async fn present(&mut self) -> Result<()> {
+        let Phase::Present { cursor, seen, show } = &mut self.phase else {
+            return Ok(());
+        };
+        let (next, found) = match &self.scope {
+            Scope::Key(key) if Key::new(key).is_ok() => (0, vec![key.clone()]),
+            Scope::Key(_) => (0, Vec::new()),
+            scope => {
+                let start = if let Scope::Prefix(start) = scope { &**start } else { "" };
+                self.plain.scan_once(&self.ns, *cursor, COUNT, start).await?
+            }
+        };
+        let new: Vec<String> = found.into_iter().filter(|key| seen.insert(key.clone())).collect();
+        let (is_shown, is_last) = (*show, next == 0);
+        *cursor = next;
+        for chunk in new.chunks(CHUNK) {
+            if is_shown {
+                self.snapshot(chunk).await?;
+            } else {
+                self.learn(chunk).await?;
+            }
+        }
+        if is_last {
+            self.phase = Phase::Live;
+            if is_shown {
+                self.ready.push_back(Event::Synced { revision: None });
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows present records. What was said of them before is in what is read.
+    async fn snapshot(&mut self, keys: &[String]) -> Result<()> {
+        let from = self.ready.len();
+        let Some(wire) = &self.wire else {
+            return Ok(());
+        };
+        for key in keys {
+            wire.heard.take_of(key);
+        }
+        let changed = Mark { ended: None, changed: true };
+        self.show(keys.iter().map(|key| (key.clone(), changed)).collect()).await?;
+        // What ended meanwhile was never shown.
+        let mut new = self.ready.split_off(from);
+        new.retain(|event| matches!(event, Event::Put(_)));
+        self.ready.append(&mut new);
+        Ok(())
+    }
+
+    /// Learns when present records expire.
+    async fn learn(&mut self, keys: &[String]) -> Result<()> {
+        let Some(wire) = &self.wire else {
+            return Ok(());
+        };
+        let prefix = self.plain.prefix(&self.ns)?;
+        let mut pipe = Pipeline::with_capacity(keys.len());
+        for key in keys {
+            pipe.cmd("PTTL").arg([&*prefix, key].concat());
+        }
+        let answers = wire.link.each(&pipe).await.map_err(|error| fault(error, Effect::Read))?;
+        for (key, left) in keys.iter().zip(answers) {
+            if let Ok(left) = u64::try_from(reply::int(&left)?) {
+                self.lives.set(key, Some(Instant::now() + Duration::from_millis(left + 1)));
+            }
+        }
+        Ok(())
+    }
+}
