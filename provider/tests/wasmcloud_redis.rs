@@ -364,7 +364,6 @@ async fn a_server_that_does_not_answer_is_waited_for_as_long_as_the_link_says() 
 
 /// With upstream's settings only, on a server that is set up as upstream demands.
 #[tokio::test]
-#[ignore = "until the driver can watch its layout `plain`; then the test after this one goes"]
 async fn components_are_told_what_others_write_by_upstreams_settings() {
     let server = Server::with(&["--notify-keyspace-events", "Kg$"]);
     let host = Host::start(Start::default()).await;

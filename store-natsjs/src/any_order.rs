@@ -38,26 +38,25 @@ impl Table {
         let (mut items, mut faults) = (Vec::new(), Vec::new());
         let (mut from, mut round, mut size) = (from.max(1), 0, limit.saturating_add(skip));
         loop {
-            let (messages, more) = if at_end {
+            let (messages, more, behind) = if at_end {
                 let next = self.after_last(&filter, from).await?;
                 let more = next.is_some();
-                (next.into_iter().collect(), more)
+                (next.into_iter().collect(), more, from)
             } else if paged {
-                let body = json!({
-                    "batch": size.clamp(16, BATCH), "seq": from, "next_by_subj": filter,
-                });
+                let asked_for = size.clamp(16, BATCH);
+                let body = json!({ "batch": asked_for, "seq": from, "next_by_subj": filter });
                 let js = &self.shared.js;
                 match js.batch(&self.bucket.stream, &body, self.deadline).await {
                     Ok(batch) => {
-                        at_end = doubts && batch.pending == 0;
-                        let more = at_end || batch.pending > 0;
-                        from = batch.messages.last().map_or(from, |last| last.sequence + 1);
-                        let own = if doubts {
-                            self.newest_of(batch.messages).await?
-                        } else {
-                            batch.messages
-                        };
-                        (own, more)
+                        let came = batch.messages.len();
+                        let behind = batch.messages.last().map_or(from, |last| last.sequence + 1);
+                        // What is written again meanwhile comes twice and may stand for another one in the server's count.
+                        let more = came > 0 && (batch.pending > 0 || came == asked_for);
+                        at_end = doubts && !more;
+                        let messages = batch.messages;
+                        let messages =
+                            if doubts { self.newest_of(messages).await? } else { messages };
+                        (messages, more || at_end, behind)
                     }
                     Err(fault) => {
                         self.after(fault, &mut round, false).await?;
@@ -70,7 +69,7 @@ impl Table {
                 let mut all = newest(all.items);
                 all.retain(|stored| stored.sequence >= from);
                 all.sort_unstable_by_key(|stored| stored.sequence);
-                (all, false)
+                (all, false, from)
             };
             let count = messages.len();
             for (i, stored) in messages.into_iter().enumerate() {
@@ -88,10 +87,10 @@ impl Table {
                     return Ok((items, faults, Some(from)));
                 }
             }
-            if !more || (count == 0 && !at_end) {
+            if !more {
                 return Ok((items, faults, None));
             }
-            size = BATCH;
+            (from, size) = (from.max(behind), BATCH);
         }
     }
 
@@ -135,10 +134,9 @@ impl Table {
         let (items, _, mut next) = self.by_sequence(&o, false, cursor, 0, first).await?;
         let mut names: Vec<String> = items.into_iter().map(|(key, _)| key).collect();
         if by_name && let Some(from) = next {
-            next = self.names_from(from, limit, &mut names).await;
-            if let Some(from) = next
-                && names.len() < limit
-            {
+            let from = self.names_from(from, limit, &mut names).await;
+            next = Some(from);
+            if names.len() < limit {
                 let (items, _, last) =
                     self.by_sequence(&o, false, from, 0, limit - names.len()).await?;
                 names.extend(items.into_iter().map(|(key, _)| key));
@@ -148,8 +146,8 @@ impl Table {
         Ok(U64Page::new(names, next))
     }
 
-    /// Adds names from a sequence on, up to `limit` in all. Answers where to go on, or that there is nothing more.
-    async fn names_from(&self, from: u64, limit: usize, names: &mut Vec<String>) -> Option<u64> {
+    /// Adds names from a sequence on, up to `limit` in all. Answers where to go on.
+    async fn names_from(&self, from: u64, limit: usize, names: &mut Vec<String>) -> u64 {
         let topic = feed::Topic {
             stream: self.bucket.stream.clone(),
             filters: vec![self.filter("")],
@@ -160,7 +158,7 @@ impl Table {
         let mut next = from;
         // What fails here is read in the other way, which says why if it fails too.
         let Ok(mut feed) = Feed::open(js, topic, Begin::At(from), timeouts).await else {
-            return Some(next);
+            return next;
         };
         while names.len() < limit {
             // Caught up with where the stream was, yet keys may have been written again since: the other way tells.
@@ -170,10 +168,11 @@ impl Table {
             if let Some(Line { key, entry: Some(Entry::Name(_)), .. }) = self.line(&stored, false) {
                 names.push(key);
             }
+            // The other way tells whether that is true: a record that is written again is not counted for a moment.
             if feed.pending() == 0 {
-                return None;
+                break;
             }
         }
-        Some(next)
+        next
     }
 }

@@ -229,7 +229,9 @@ impl Js {
                 messages,
                 too_many: false,
             }),
-            Some(404) => Ok(Batch::default()),
+            Some(404) if messages.is_empty() => Ok(Batch::default()),
+            // One of them went away under the server's hands, and it sends no more: not all there is.
+            Some(404) => Err(Fault::Timeout),
             Some(413) => Ok(Batch { too_many: true, ..Batch::default() }),
             status => {
                 let text = end.description.unwrap_or_default();

@@ -12,7 +12,7 @@ use serde_json::{Value as Json, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use crate::wire::api::Js;
+use crate::wire::api::{Js, Which};
 use crate::wire::fault::Fault;
 use crate::wire::mux::Deadline;
 use crate::wire::stored::{Stored, nanos};
@@ -79,6 +79,8 @@ pub(crate) struct Feed {
     created: Option<u64>,
     /// The highest sequence seen.
     last: u64,
+    /// That of the last message.
+    delivered: u64,
     /// Up to here, the server has nothing more for this feed: at least `last`, later where other subjects were written.
     reached: u64,
     /// Whether the stream had messages when it was last looked at.
@@ -90,6 +92,8 @@ pub(crate) struct Feed {
     pending: u64,
     /// How long it waits for what is behind its goal, and since when.
     patience: Option<Duration>,
+    /// Whether the leader was asked for more than the server's count says.
+    confirmed: bool,
     waits_since: Option<Instant>,
     /// Where to tell what was reached.
     listener: Option<watch::Sender<u64>>,
@@ -139,12 +143,14 @@ impl Feed {
             begin,
             created: None,
             last: 0,
+            delivered: 0,
             reached: 0,
             filled: false,
             whole: false,
             headers: None,
             pending: 0,
             patience: None,
+            confirmed: false,
             waits_since: None,
             listener: None,
             goal: None,
@@ -232,7 +238,9 @@ impl Feed {
             // Not what was followed before. The line is dropped: it began in the middle.
             self.begin = Begin::Latest;
             self.last = 0;
+            self.delivered = 0;
             self.reached = 0;
+            self.confirmed = false;
             self.told = false;
             self.goal = None;
             return Err(Fault::Garbage(LOST.into()));
@@ -322,8 +330,14 @@ impl Feed {
             if let Some(goal) = self.goal
                 && !self.told
                 && self.last >= goal
-                && !self.waits()?
+                && (self.confirmed || !self.waits()?)
             {
+                if !std::mem::replace(&mut self.confirmed, true)
+                    && let Some(missed) = self.missed().await?
+                {
+                    (self.last, self.goal) = (self.delivered, Some(missed));
+                    continue;
+                }
                 self.told = true;
                 self.goal = None;
                 self.reached = self.reached.max(self.last);
@@ -360,10 +374,12 @@ impl Feed {
             self.filled = true;
             self.pending = delivery.pending;
             self.headers = headers;
+            self.delivered = delivery.stream;
             self.last = self.last.max(delivery.stream);
             self.reached = self.reached.max(self.last);
             self.begin = Begin::At(self.last + 1);
             if delivery.pending == 0
+                && !self.confirmed
                 && let Some(goal) = self.goal
             {
                 // Nothing else matches up to there.
@@ -382,6 +398,29 @@ impl Feed {
             return Err(Fault::Timeout);
         }
         Ok(true)
+    }
+
+    /// For a thorough feed that nothing seems to be pending for: the last message that the stream's leader has, if it is still to come.
+    /// While records are written again there is a moment in which the server counts neither their old messages nor their new ones.
+    async fn missed(&mut self) -> Result<Option<u64>, Fault> {
+        if self.patience.is_none() {
+            return Ok(None);
+        }
+        let [filter] = &self.topic.filters[..] else { return Ok(None) };
+        let (deadline, mut round) = (self.timeouts.deadline(), 0);
+        let last = loop {
+            let which = Which::LastBySubj(filter);
+            match self.js.leader(&self.topic.stream, which, deadline).await {
+                Ok(last) => break last,
+                // Not everybody may ask.
+                Err(Fault::Denied) => break None,
+                Err(fault) if fault.is_worth_another_try() && deadline.pause(round).await => {
+                    round += 1;
+                }
+                Err(fault) => return Err(fault),
+            }
+        };
+        Ok(last.map(|last| last.sequence).filter(|last| *last > self.delivered))
     }
 
     /// Answers flow control and looks at heartbeats; `false` when something did not arrive.
