@@ -362,10 +362,10 @@ async fn a_server_that_does_not_answer_is_waited_for_as_long_as_the_link_says() 
     host.until_health(None).await;
 }
 
-/// With upstream's settings only, on a server that is set up as upstream demands.
+/// With upstream's settings only, on a server that also tells of what expires.
 #[tokio::test]
 async fn components_are_told_what_others_write_by_upstreams_settings() {
-    let server = Server::with(&["--notify-keyspace-events", "Kg$"]);
+    let server = Server::with(&["--notify-keyspace-events", "Kg$x"]);
     let host = Host::start(Start::default()).await;
     let told = Told::listen(&host, "w1").await;
     host.put(&source("w1", "default", json!({"URL": url(&server), "WATCH": "SET@k,DEL@k"}))).await;
@@ -382,7 +382,7 @@ async fn components_are_told_what_others_write_by_upstreams_settings() {
     host.until_health(None).await;
 }
 
-/// With upstream's settings only.
+/// With upstream's settings only, on a server that tells of no expiry.
 #[tokio::test]
 async fn what_cannot_be_watched_is_said_once_and_shows_in_health() {
     let server = Server::with(&["--notify-keyspace-events", "Kg$"]);
