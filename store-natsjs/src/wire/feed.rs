@@ -67,6 +67,17 @@ pub(crate) enum Heard {
     Lost,
 }
 
+/// How far a feed is with what was there when it began.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// On the way.
+    Behind,
+    /// On the way to what the leader was asked for when the server's count said that there is no more.
+    Confirmed,
+    /// It has told that it caught up.
+    Told,
+}
+
 /// See the [module](self).
 pub(crate) struct Feed {
     js: Js,
@@ -92,14 +103,12 @@ pub(crate) struct Feed {
     pending: u64,
     /// How long it waits for what is behind its goal, and since when.
     patience: Option<Duration>,
-    /// Whether the leader was asked for more than the server's count says.
-    confirmed: bool,
     waits_since: Option<Instant>,
     /// Where to tell what was reached.
     listener: Option<watch::Sender<u64>>,
     /// The last sequence of the stream when the feed began, until it has come so far.
     goal: Option<u64>,
-    told: bool,
+    stage: Stage,
     failures: u32,
 }
 
@@ -150,11 +159,10 @@ impl Feed {
             headers: None,
             pending: 0,
             patience: None,
-            confirmed: false,
             waits_since: None,
             listener: None,
             goal: None,
-            told: false,
+            stage: Stage::Behind,
             failures: 0,
         };
         feed.connect().await?;
@@ -240,12 +248,11 @@ impl Feed {
             self.last = 0;
             self.delivered = 0;
             self.reached = 0;
-            self.confirmed = false;
-            self.told = false;
+            self.stage = Stage::Behind;
             self.goal = None;
             return Err(Fault::Garbage(LOST.into()));
         }
-        if !self.told {
+        if self.stage != Stage::Told {
             self.goal = Some(last);
             if is_empty {
                 self.last = self.last.max(last);
@@ -328,17 +335,18 @@ impl Feed {
                 }
             }
             if let Some(goal) = self.goal
-                && !self.told
+                && self.stage != Stage::Told
                 && self.last >= goal
-                && (self.confirmed || !self.waits()?)
+                && (self.stage == Stage::Confirmed || !self.waits()?)
             {
-                if !std::mem::replace(&mut self.confirmed, true)
-                    && let Some(missed) = self.missed().await?
-                {
-                    (self.last, self.goal) = (self.delivered, Some(missed));
-                    continue;
+                if self.stage == Stage::Behind {
+                    self.stage = Stage::Confirmed;
+                    if let Some(missed) = self.missed().await? {
+                        (self.last, self.goal) = (self.delivered, Some(missed));
+                        continue;
+                    }
                 }
-                self.told = true;
+                self.stage = Stage::Told;
                 self.goal = None;
                 self.reached = self.reached.max(self.last);
                 return Ok(Heard::CaughtUp(self.last));
@@ -379,7 +387,7 @@ impl Feed {
             self.reached = self.reached.max(self.last);
             self.begin = Begin::At(self.last + 1);
             if delivery.pending == 0
-                && !self.confirmed
+                && self.stage != Stage::Confirmed
                 && let Some(goal) = self.goal
             {
                 // Nothing else matches up to there.
