@@ -56,7 +56,7 @@ impl Table {
             let items = messages.into_iter().map(|stored| take(stored, true)).collect();
             Gathered { items, bodies: true, as_of: None }
         };
-        let is_copy = self.known.replicas > 1 || self.known.origin_api.is_some();
+        let is_copy = self.known.is_copy();
         if is_copy && via == Via::Leader {
             return self.by_name(filter, want, via, asked, take).await;
         }

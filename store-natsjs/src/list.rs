@@ -220,8 +220,7 @@ impl Table {
             return Ok(Some(part));
         }
         // A copy that is behind does not know what is missing.
-        let is_copy = self.known.replicas > 1 || self.known.origin_api.is_some();
-        let Some(shows) = names.shows(topic).filter(|_| !is_copy) else {
+        let Some(shows) = names.shows(topic).filter(|_| !self.known.is_copy()) else {
             return Ok(None);
         };
         if !self.known.direct || !self.shared.server()?.has_multi() {

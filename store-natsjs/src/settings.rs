@@ -77,6 +77,11 @@ pub(crate) struct Known {
 }
 
 impl Known {
+    /// Whether who answers may be behind who has the last word: of several replicas one, or a mirror that stands for a bucket elsewhere.
+    pub(crate) fn is_copy(&self) -> bool {
+        self.replicas > 1 || self.origin_api.is_some()
+    }
+
     /// Reads the answer of `STREAM.INFO`, and checks the layout.
     pub(crate) fn read(info: &Json, wanted: Layout, server: &Server) -> Result<Self> {
         let config = info.get("config").cloned().unwrap_or_default();
