@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::collections::HashSet;
+use std::future::IntoFuture as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -282,4 +283,42 @@ async fn a_listing_does_not_wait_for_a_node_that_hangs() {
         );
     }
     cluster.named(hangs).unwrap().resume();
+}
+
+/// Without an answer a write is sent again, and the leader says of the first try that it is still under way: that is no refusal.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_waits_for_hanging_followers_is_done_once() {
+    let mut cluster = Cluster::start();
+    let any = open(&cluster.url()).await;
+    replicated(&any).await.write("old", "1").await.unwrap();
+    let leader = leader(&any).await;
+    let store = open(&cluster.named(&leader).unwrap().url()).await;
+    let t = store.database("app").unwrap().table("t").unwrap();
+    let old = t.read("old").await.unwrap().unwrap();
+    t.increment("sum", 1).await.unwrap();
+    let leads: usize = leader[1..].parse().unwrap();
+    let followers = [(leads + 1) % 3, (leads + 2) % 3].map(|i| &cluster.nodes[i]);
+    followers.iter().for_each(|node| node.pause());
+    let hanging = async {
+        let (created, changed, many, sum) = tokio::join!(
+            t.write("new", "1").if_absent().into_future(),
+            t.write("old", "2").if_revision(old.revision().unwrap()).into_future(),
+            t.write_many([("a", "1"), ("b", "2")]).into_future(),
+            t.increment("sum", 1).into_future(),
+        );
+        created.unwrap();
+        changed.unwrap();
+        for written in many {
+            written.unwrap();
+        }
+        assert_eq!(sum.unwrap().value, 2);
+    };
+    let resuming = async {
+        // Longer than one try, shorter than a leader without followers stays one.
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        followers.iter().for_each(|node| node.resume());
+    };
+    tokio::join!(hanging, resuming);
+    assert_eq!(t.list().strong().await.unwrap(), ["a", "b", "new", "old", "sum"]);
+    assert_eq!(t.increment("sum", 1).await.unwrap().value, 3);
 }

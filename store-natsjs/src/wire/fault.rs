@@ -8,6 +8,10 @@ pub(crate) const STREAM_NOT_FOUND: u64 = 10_059;
 pub(crate) const NO_MESSAGE: u64 = 10_037;
 /// The subject's last sequence is another than expected: two codes, by server version and path.
 const WRONG_LAST: [u64; 2] = [10_071, 10_164];
+/// An earlier try with the same message id is on its way to the other servers of a cluster: it will be done or be dropped.
+const IN_PROCESS: u64 = 10_158;
+/// The stream is full; or was closed on this server, which is what its description says then.
+const NOT_STORED: u64 = 10_077;
 
 /// Why a request came to nothing.
 #[derive(Clone, Debug)]
@@ -35,15 +39,28 @@ pub(crate) enum Fault {
 impl Fault {
     /// Whether the request may have had its effect.
     pub(crate) fn is_unknown(&self) -> bool {
-        matches!(self, Self::Timeout | Self::Lost)
+        matches!(self, Self::Timeout | Self::Lost) || self.is_under_way()
+    }
+
+    /// Whether the servers of a cluster may still do it: another try under the same id tells.
+    fn is_under_way(&self) -> bool {
+        let Self::Api { err_code, description, .. } = self else { return false };
+        match *err_code {
+            IN_PROCESS => true,
+            // What a cluster has agreed on is stored by the other servers.
+            NOT_STORED => description == "store is closed",
+            _ => false,
+        }
     }
 
     /// Whether the same request may succeed a little later.
     pub(crate) fn passes(&self) -> bool {
         match self {
             Self::Timeout | Self::Lost | Self::Disconnected | Self::NoResponders => true,
-            // 10008: system temporarily unavailable. 10077 is also a 503 but says that the stream is full.
-            Self::Api { code, err_code, .. } => *code == 503 && *err_code != 10_077,
+            // 10008: system temporarily unavailable. A full stream is also a 503.
+            Self::Api { code, err_code, .. } => {
+                self.is_under_way() || *code == 503 && *err_code != NOT_STORED
+            }
             _ => false,
         }
     }
@@ -66,6 +83,10 @@ impl Fault {
     pub(crate) fn into_error(self, changes: bool) -> Error {
         let unknown = self.is_unknown() && changes;
         let error = match self {
+            _ if self.is_under_way() => Error::new(
+                ErrorKind::Unavailable,
+                "the cluster has not agreed on the write in time: it is still under way",
+            ),
             Self::Timeout => Error::new(ErrorKind::Timeout, "no answer from the server in time"),
             Self::Lost => {
                 Error::new(ErrorKind::Unavailable, "the connection was lost before the answer came")
@@ -99,7 +120,7 @@ fn api_error(code: u64, err_code: u64, description: &str) -> Error {
             text("JetStream is not enabled for this account or server"),
         ),
         10_054 => Error::too_large("larger than the bucket's largest value (max_msg_size)"),
-        10_077 | 10_023 | 10_028 | 10_047 => {
+        NOT_STORED | 10_023 | 10_028 | 10_047 => {
             Error::new(ErrorKind::Full, text("the bucket or the account is full"))
         }
         10_199 => Error::too_large("an atomic batch has at most 1000 records on this server"),
@@ -113,5 +134,35 @@ fn api_error(code: u64, err_code: u64, description: &str) -> Error {
         10_176 => Error::new(ErrorKind::RateLimited, text("the batch was not taken")),
         _ if code == 503 => Error::new(ErrorKind::Unavailable, text("the server is busy")),
         _ => Error::new(ErrorKind::Internal, text("JetStream refused")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use store_core::Outcome;
+
+    use super::*;
+
+    fn answered(code: u64, err_code: u64, description: &str) -> Fault {
+        Fault::Api { code, err_code, description: description.to_owned() }
+    }
+
+    /// The texts and codes are those of nats-server 2.10 to 2.15.
+    #[test]
+    fn what_a_cluster_may_still_do_is_tried_again_and_not_taken_for_refused() {
+        for fault in [
+            answered(409, 10_158, "duplicate message id is in process"),
+            answered(503, 10_077, "store is closed"),
+        ] {
+            assert!(fault.is_unknown() && fault.is_worth_another_try(), "{fault:?}");
+            let error = fault.into_error(true);
+            assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unavailable, Outcome::Unknown));
+        }
+        let full = answered(503, 10_077, "maximum bytes exceeded");
+        assert!(!full.is_unknown() && !full.passes());
+        let full = full.into_error(true);
+        assert_eq!((full.kind(), full.outcome()), (ErrorKind::Full, Outcome::NotApplied));
+        let follower = answered(503, 0, "raft: not leader");
+        assert!(!follower.is_unknown() && follower.is_worth_another_try());
     }
 }
