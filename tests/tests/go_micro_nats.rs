@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
@@ -342,9 +342,10 @@ async fn compare_and_swap_loses_nothing_beside_writers_in_go() {
         both.go_must("write", "t", &json!({ "key": "n", "value": base64("first") }));
         let t = both.table("t");
         let (stop, stopped) = tokio::sync::watch::channel(false);
+        let noticed = Arc::new(Mutex::new(BTreeSet::new()));
         let tasks: Vec<_> = (0..8)
             .map(|_| {
-                let (t, stopped) = (t.clone(), stopped.clone());
+                let (t, stopped, noticed) = (t.clone(), stopped.clone(), noticed.clone());
                 tokio::spawn(async move {
                     let mut done = Vec::new();
                     while !*stopped.borrow() {
@@ -354,7 +355,10 @@ async fn compare_and_swap_loses_nothing_beside_writers_in_go() {
                         let n = n.parse::<u64>().unwrap() + 1;
                         let new = format!("{base}+{n}");
                         match t.write("n", &new).if_revision(read.revision().unwrap()).await {
-                            Ok(_) => done.push((base.to_owned(), n)),
+                            Ok(_) => {
+                                noticed.lock().unwrap().insert(base.to_owned());
+                                done.push((base.to_owned(), n));
+                            }
                             Err(error) => assert_eq!(error.kind(), ErrorKind::Conflict, "{error}"),
                         }
                     }
@@ -373,14 +377,29 @@ async fn compare_and_swap_loses_nothing_beside_writers_in_go() {
                 sum
             })
         };
-        let write =
-            json!({ "key": "n", "value": base64("g"), "times": OVERWRITES, "pause": 3_000_000 });
-        let both = tokio::task::spawn_blocking(move || {
-            both.go_must("write", "t", &write);
-            both
-        });
-        let mut both = both.await.unwrap();
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        // Go writes on until enough of it was seen: how much that is at a time is a matter of the machine.
+        let until = Instant::now() + Duration::from_secs(60);
+        let mut last = String::new();
+        for turn in 0.. {
+            let value = format!("turn {turn}, ");
+            let write = json!({
+                "key": "n", "value": base64(&value), "times": OVERWRITES, "pause": 3_000_000,
+            });
+            let writing = tokio::task::spawn_blocking(move || {
+                both.go_must("write", "t", &write);
+                both
+            });
+            both = writing.await.unwrap();
+            last = format!("{value}{}", OVERWRITES - 1);
+            if noticed.lock().unwrap().len() > OVERWRITES / 10 {
+                break;
+            }
+            assert!(Instant::now() < until, "{layout}: too few of Go's writes were seen");
+        }
+        while !noticed.lock().unwrap().contains(&last) {
+            assert!(Instant::now() < until, "{layout}: the last of Go's writes was not seen");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         stop.send(true).unwrap();
         let mut seen: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
         for task in tasks {
@@ -392,8 +411,6 @@ async fn compare_and_swap_loses_nothing_beside_writers_in_go() {
         for (base, numbers) in &seen {
             assert!(numbers.iter().copied().eq(1..=numbers.len() as u64), "{layout}: {base}");
         }
-        assert!(seen.len() > OVERWRITES / 10, "only {} of Go's writes were seen", seen.len());
-        let last = format!("g{}", OVERWRITES - 1);
         let end = format!("{last}+{}", seen[&last].len());
         assert_eq!(t.read("n").await.unwrap().unwrap().value(), end.as_bytes(), "{layout}");
         let theirs = both.go_must("read", "t", &json!({ "key": "n" }));
