@@ -362,10 +362,10 @@ async fn a_server_that_does_not_answer_is_waited_for_as_long_as_the_link_says() 
     host.until_health(None).await;
 }
 
-/// With upstream's settings only, on a server that also tells of what expires.
+/// With upstream's settings only, of the link and of the server.
 #[tokio::test]
 async fn components_are_told_what_others_write_by_upstreams_settings() {
-    let server = Server::with(&["--notify-keyspace-events", "Kg$x"]);
+    let server = Server::with(&["--notify-keyspace-events", "Kg$"]);
     let host = Host::start(Start::default()).await;
     let told = Told::listen(&host, "w1").await;
     host.put(&source("w1", "default", json!({"URL": url(&server), "WATCH": "SET@k,DEL@k"}))).await;
@@ -379,13 +379,16 @@ async fn components_are_told_what_others_write_by_upstreams_settings() {
     server.command(&["DEL", "k"]);
     told.until(&host, "-k").await;
     assert_eq!(told.all(), ["k=v", "-k"]);
+    told.clear();
+    server.command(&["SET", "k", "short", "PX", "300"]);
+    told.until(&host, "-k").await;
     host.until_health(None).await;
 }
 
-/// With upstream's settings only, on a server that tells of no expiry.
+/// On a server that tells of nothing.
 #[tokio::test]
 async fn what_cannot_be_watched_is_said_once_and_shows_in_health() {
-    let server = Server::with(&["--notify-keyspace-events", "Kg$"]);
+    let server = Server::start();
     let host = Host::start(Start::default()).await;
     host.put(&source("w1", "default", json!({"URL": url(&server), "WATCH": "SET@k,DEL@k"}))).await;
     let said = host.until_health(Some("link default of w1: ")).await;

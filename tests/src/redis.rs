@@ -118,6 +118,7 @@ fn table_capability() -> Capability {
 #[derive(Debug)]
 pub struct PlainTarget {
     server: Server,
+    expiry_lateness: Duration,
     /// Each case has a database of the server for itself, so that nothing else moves the keys that it scans.
     next: AtomicU32,
 }
@@ -130,8 +131,17 @@ impl PlainTarget {
 
     /// On a new server of another kind or version.
     pub fn on(binary: &Path) -> Self {
-        let options = ["--databases", "4096", "--notify-keyspace-events", "K$gxe"];
-        Self { server: Server::of(binary, &options), next: AtomicU32::new(0) }
+        Self::telling(binary, "K$gxe", Duration::from_millis(1))
+    }
+
+    /// On a new server that tells of no expiry, as wasmCloud's own provider has it.
+    pub fn telling_no_expiry() -> Self {
+        Self::telling(&binary(), "K$g", Duration::from_millis(100))
+    }
+
+    fn telling(binary: &Path, flags: &str, expiry_lateness: Duration) -> Self {
+        let options = ["--databases", "4096", "--notify-keyspace-events", flags];
+        Self { server: Server::of(binary, &options), expiry_lateness, next: AtomicU32::new(0) }
     }
 }
 
@@ -164,7 +174,7 @@ impl Target for PlainTarget {
             Feature::Shared,
         ];
         let mut capability = features.into_iter().fold(Capability::none(), Capability::with);
-        capability.expiry_lateness = Duration::from_millis(1);
+        capability.expiry_lateness = self.expiry_lateness;
         capability
     }
 

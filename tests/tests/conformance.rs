@@ -17,6 +17,13 @@ const BEGIN: &str = "<!-- capabilities:begin -->\n";
 const END: &str = "<!-- capabilities:end -->";
 
 #[test]
+fn redis_need_not_tell_what_expires() {
+    let report = run_blocking(PlainTarget::telling_no_expiry(), Options::default());
+    println!("{report}");
+    assert!(report.is_green(), "{} is not green: see its report above", report.name());
+}
+
+#[test]
 fn conformance_of_the_drivers_is_what_the_readme_shows() {
     let reports = [
         run_blocking(MemoryTarget, Options::default()),

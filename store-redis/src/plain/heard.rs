@@ -1,6 +1,7 @@
 //! What the server's keyspace notifications said of keys since they were last looked at.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use redis::{PushInfo, PushKind, Value};
@@ -29,8 +30,10 @@ struct Marks {
 }
 
 /// What was said of one key.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Mark {
+    /// When the first of it was heard.
+    pub(super) since: Instant,
     /// It was gone in between.
     pub(super) ended: Option<Gone>,
     /// It was changed, after that if it was gone.
@@ -47,12 +50,12 @@ impl Mark {
             b"keymiss" | b"new" | b"overwritten" | b"type_changed" => return None,
             _ => None,
         };
-        Some(Self { ended, changed: ended.is_none() })
+        Some(Self { since: Instant::now(), ended, changed: ended.is_none() })
     }
 
     /// What both say, the other one later.
     pub(super) fn then(self, later: Self) -> Self {
-        Self { ended: later.ended.or(self.ended), changed: later.changed }
+        Self { ended: later.ended.or(self.ended), changed: later.changed, ..self }
     }
 }
 
@@ -122,6 +125,11 @@ impl Heard {
         taken
     }
 
+    /// Whether something was said of a key.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.marks.lock().of.contains_key(key)
+    }
+
     /// What was said of one key.
     pub(super) fn take_of(&self, key: &str) -> Option<Mark> {
         self.marks.lock().of.remove(key)
@@ -156,15 +164,11 @@ mod tests {
         ] {
             said(&heard, channel, event);
         }
-        let mark = |ended, changed| Mark { ended, changed };
-        assert_eq!(heard.take_of("c"), Some(mark(Some(Gone::Deleted), true)));
-        assert_eq!(
-            heard.take(10),
-            [
-                ("b".to_owned(), mark(None, true)),
-                ("a".to_owned(), mark(Some(Gone::Expired), false)),
-            ]
-        );
+        let what = |mark: Mark| (mark.ended, mark.changed);
+        assert_eq!(heard.take_of("c").map(what), Some((Some(Gone::Deleted), true)));
+        let taken: Vec<_> = heard.take(10).into_iter().map(|(key, m)| (key, what(m))).collect();
+        let expired = (Some(Gone::Expired), false);
+        assert_eq!(taken, [("b".to_owned(), (None, true)), ("a".to_owned(), expired)]);
         assert!(heard.take(10).is_empty() && !heard.is_lost());
         for i in 0..=MOST {
             said(&heard, &format!("__keyspace@3__:app:{i}"), "set");

@@ -16,6 +16,7 @@ use store_core::{
     Name, Namespace, Put, Remove, Result, SystemClock, Written,
 };
 
+use self::watch::UNTOLD_LATENESS;
 use crate::connector::Connector;
 use crate::fault::{Effect, unexpected};
 use crate::outcome::{compared, outcome_of};
@@ -74,7 +75,12 @@ impl Plain {
             capability = capability.without(Feature::StrongRead);
         }
         match self.check_flags(&*self.connector.link("").await?).await {
-            Ok(()) => capability = capability.with(Feature::Watch).with(Feature::ExpiryEvents),
+            Ok(tells_expiry) => {
+                capability = capability.with(Feature::Watch).with(Feature::ExpiryEvents);
+                if !tells_expiry {
+                    capability.expiry_lateness = UNTOLD_LATENESS;
+                }
+            }
             Err(error) if error.kind() == ErrorKind::Unsupported => {}
             Err(error) => return Err(error),
         }

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use futures_util::stream::{self, StreamExt as _};
 use redis::Pipeline;
 use store_core::{
-    Error, ErrorKind, Event, EventStream, Feature, Key, Namespace, Record, Result, Scope, Start,
-    WatchOptions,
+    Error, ErrorKind, Event, EventStream, Feature, Gone, Key, Namespace, Record, Result, Scope,
+    Start, WatchOptions,
 };
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::heard::{Heard, Mark};
@@ -26,6 +27,13 @@ const TICK: Duration = Duration::from_millis(200);
 const PROBE: Duration = Duration::from_secs(2);
 /// How often what changes while it is read is read again before it is shown as it is.
 const TRIES: usize = 4;
+/// How many events wait for a stream that is not polled, before changes of one key become one.
+const AHEAD: usize = 256;
+/// How much later than its instant a record must be heard to change before it is taken to have expired first, where the server does not
+/// say so: what it says takes its time to come here.
+const SLACK: Duration = Duration::from_millis(50);
+/// How late watchers know an expiry at most that the server does not tell of: the instant itself is known as well as an answer is quick.
+pub(super) const UNTOLD_LATENESS: Duration = Duration::from_millis(100);
 
 struct Watcher {
     plain: Arc<Plain>,
@@ -42,6 +50,8 @@ struct Wire {
     link: Link,
     heard: Arc<Heard>,
     ask: Ask,
+    /// Whether the server says what expires. If not, what is gone at its instant without a word has expired.
+    tells_expiry: bool,
     probed: Instant,
 }
 
@@ -82,6 +92,11 @@ impl Lives {
         due.take(CHUNK).map(|(_, key)| key.clone()).collect()
     }
 
+    /// Whether the time of a key had come long before this.
+    fn were_over(&self, key: &str, by: Instant) -> bool {
+        self.of.get(key).is_some_and(|at| *at + SLACK <= by)
+    }
+
     fn next(&self) -> Option<Instant> {
         self.order.first().map(|(at, _)| *at)
     }
@@ -109,24 +124,27 @@ impl Plain {
             lives: Lives::default(),
         };
         watcher.begin(show).await?;
-        let next = |mut watcher: Watcher| async { Some((watcher.next().await?, watcher)) };
-        Ok(stream::unfold(watcher, next).boxed())
+        // What happens is looked at when it does, however seldom the stream is polled: later, several changes would be one.
+        let (events, receiver) = mpsc::channel(AHEAD);
+        tokio::spawn(watcher.run(events));
+        let next = |mut events: mpsc::Receiver<_>| async { Some((events.recv().await?, events)) };
+        Ok(stream::unfold(receiver, next).boxed())
     }
 
-    /// Whether the server tells of changes, as far as it may be asked: what is missing is named.
-    pub(super) async fn check_flags(&self, link: &Link) -> Result<()> {
+    /// Whether the server tells of changes, as far as it may be asked: what is missing is named. And whether it tells what expires.
+    pub(super) async fn check_flags(&self, link: &Link) -> Result<bool> {
         let Some(flags) = setting(link, "notify-keyspace-events").await? else {
-            return Ok(());
+            return Ok(true);
         };
         // `A` is all of them.
         let has = |flag: char| flags.contains(flag) || (flag != 'K' && flags.contains('A'));
-        let mut missing: String = "K$gx".chars().filter(|flag| !has(*flag)).collect();
+        let mut missing: String = "K$g".chars().filter(|flag| !has(*flag)).collect();
         let evicts = setting(link, "maxmemory-policy").await?;
         if !has('e') && evicts.is_some_and(|policy| policy != "noeviction") {
             missing.push('e');
         }
         if missing.is_empty() {
-            return Ok(());
+            return Ok(has('x'));
         }
         Err(Error::unsupported(format!(
             "the server does not tell of changes: its notify-keyspace-events lacks {missing} (CONFIG SET notify-keyspace-events \
@@ -195,6 +213,10 @@ impl Wire {
     }
 }
 
+fn gone(key: String, reason: Gone) -> Event {
+    Event::Delete { key, revision: None, reason }
+}
+
 impl Watcher {
     /// Listens; what is there comes next.
     async fn begin(&mut self, show: bool) -> Result<()> {
@@ -204,7 +226,7 @@ impl Watcher {
         let heard = Arc::new(Heard::of(db, &prefix));
         let hears = Arc::clone(&heard);
         let link = connector.listen(Arc::new(move |push| hears.take_in(push))).await?;
-        self.plain.check_flags(&link).await?;
+        let tells_expiry = self.plain.check_flags(&link).await?;
         let (start, is_whole) = match &self.scope {
             Scope::Key(key) => (&**key, true),
             Scope::Prefix(start) => (&**start, false),
@@ -214,10 +236,24 @@ impl Watcher {
         subscribe.arg(Heard::pattern(db, &(prefix + start), is_whole));
         link.command(&subscribe, Effect::Read).await?;
         let ask = Ask::of(connector.link("").await?.major);
-        self.wire = Some(Wire { link, heard, ask, probed: Instant::now() });
+        self.wire = Some(Wire { link, heard, ask, tells_expiry, probed: Instant::now() });
         self.lives = Lives::default();
         self.phase = Phase::Present { cursor: 0, seen: HashSet::new(), show };
         Ok(())
+    }
+
+    /// Until the watch or its stream has ended.
+    async fn run(mut self, events: mpsc::Sender<Result<Event>>) {
+        loop {
+            let next = tokio::select! {
+                () = events.closed() => return,
+                next = self.next() => next,
+            };
+            let Some(event) = next else { return };
+            if events.send(event).await.is_err() {
+                return;
+            }
+        }
     }
 
     async fn next(&mut self) -> Option<Result<Event>> {
@@ -265,7 +301,12 @@ impl Watcher {
             return Ok(());
         }
         if wire.probed.elapsed() >= PROBE {
-            self.plain.check_flags(&wire.link).await?;
+            let told = wire.tells_expiry;
+            wire.tells_expiry = self.plain.check_flags(&wire.link).await?;
+            if told && !wire.tells_expiry {
+                self.phase = Phase::Begin;
+                return Ok(());
+            }
             wire.probed = Instant::now();
         }
         // A snapshot first, then what happened since; who wants only changes is not to wait until all is looked through.
@@ -300,6 +341,10 @@ impl Watcher {
             // A moment too early; or a replica, which waits for its primary.
             let again = is_there.then(|| Instant::now() + Duration::from_millis(20));
             self.lives.set(key, again);
+            // Had somebody deleted it, that had been heard before the answer.
+            if !is_there && !wire.tells_expiry && !wire.heard.has(key) {
+                self.ready.push_back(gone(key.clone(), Gone::Expired));
+            }
         }
         Ok(true)
     }
@@ -330,9 +375,11 @@ impl Watcher {
                 match wire.heard.take_of(&key) {
                     Some(more) if left > 0 => again.push((key, mark.then(more))),
                     more => {
-                        let mark = more.map_or(mark, |more| mark.then(more));
+                        let mut mark = more.map_or(mark, |more| mark.then(more));
+                        if !wire.tells_expiry && self.lives.were_over(&key, mark.since) {
+                            mark.ended = mark.ended.or(Some(Gone::Expired));
+                        }
                         self.lives.set(&key, record.as_ref().and(life).map(|l| Instant::now() + l));
-                        let gone = |key, reason| Event::Delete { key, revision: None, reason };
                         match (record, mark.ended) {
                             (Some(record), ended) => {
                                 self.ready.extend(ended.map(|reason| gone(key, reason)));
@@ -340,7 +387,8 @@ impl Watcher {
                             }
                             (None, Some(reason)) => self.ready.push_back(gone(key, reason)),
                             // Its end is said next.
-                            (None, None) => {}
+                            (None, None) if wire.tells_expiry => {}
+                            (None, None) => self.ready.push_back(gone(key, Gone::Expired)),
                         }
                     }
                 }
@@ -394,7 +442,7 @@ impl Watcher {
         for key in keys {
             wire.heard.take_of(key);
         }
-        let changed = Mark { ended: None, changed: true };
+        let changed = Mark { since: Instant::now(), ended: None, changed: true };
         self.show(keys.iter().map(|key| (key.clone(), changed)).collect()).await?;
         // What ended meanwhile was never shown.
         let mut new = self.ready.split_off(from);
