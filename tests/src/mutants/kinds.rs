@@ -203,6 +203,11 @@ pub const MUTANTS: &[Mutant] = &[
     ),
     mutant("takes any cursor", lists::AnyCursor::wrap, &["page/garbage", "page/of-another-table"]),
     mutant("takes a prefix for a pattern", lists::Globs::wrap, &["list/prefix-is-no-pattern"]),
+    mutant(
+        "misses what is written again meanwhile",
+        lists::MissesRewritten::wrap,
+        &["page/rewritten-meanwhile"],
+    ),
     mutant("ends a numeric scan after a page", lists::OnePage::wrap, &["scan-u64/complete"]),
     mutant("swallows a watch event", watches::Swallows::wrap, &["watch/every-change-in-order"]),
     mutant(

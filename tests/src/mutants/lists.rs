@@ -1,9 +1,11 @@
 //! Broken listings.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
-use store_core::{Key, ListOptions, Namespace, Page, Record, Result, U64Page, async_trait};
+use store_core::{
+    Key, ListOptions, Namespace, Page, Put, Record, Result, U64Page, Written, async_trait,
+};
 
 use super::Wrapper;
 use super::kinds::{broken, inner};
@@ -16,6 +18,7 @@ broken!(
     AnyCursor,
     Globs,
     OnePage,
+    MissesRewritten { moving: Mutex<HashSet<String>> },
 );
 
 #[async_trait]
@@ -122,5 +125,30 @@ impl Wrapper for OnePage {
     async fn scan_u64(&self, ns: &Namespace, cursor: u64, limit: usize) -> Result<U64Page> {
         let page = self.inner.scan_u64(ns, cursor, limit).await?;
         Ok(U64Page::new(page.keys, None))
+    }
+}
+
+#[async_trait]
+impl Wrapper for MissesRewritten {
+    inner!();
+
+    async fn write_many(&self, ns: &Namespace, puts: Vec<Put<'_>>) -> Vec<Result<Written>> {
+        let keys: Vec<String> = puts.iter().map(|put| put.key.to_string()).collect();
+        let moving = || self.moving.lock().unwrap_or_else(PoisonError::into_inner);
+        moving().extend(keys.iter().cloned());
+        tokio::task::yield_now().await;
+        let written = self.inner.write_many(ns, puts).await;
+        let mut moving = moving();
+        for key in &keys {
+            moving.remove(key);
+        }
+        written
+    }
+
+    async fn list(&self, ns: &Namespace, o: &ListOptions) -> Result<Page<String>> {
+        let mut page = self.inner.list(ns, o).await?;
+        let moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
+        page.items.retain(|key| !moving.contains(key));
+        Ok(page)
     }
 }

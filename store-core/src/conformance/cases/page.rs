@@ -1,7 +1,12 @@
 //! Pages and cursors: a key that is present throughout a scan appears, and in byte order exactly once.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::prelude::*;
 use crate::Page;
+
+/// How often a writer goes over all keys at most.
+const ENOUGH: usize = 1_000_000;
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
@@ -288,6 +293,53 @@ pub(super) fn cases() -> Vec<Case> {
         case("page/churn-any-order", "in any order each standing key appears at least once")
             .run(|cx| async move { churn_in(&cx, Order::Any, |_| Ok(())).await }),
         case(
+            "page/rewritten-meanwhile",
+            "keys that are written again while they are listed are missed by no listing",
+        )
+        .run(|cx| async move {
+            let t = cx.table()?;
+            let keys: Vec<_> = (0..1500).map(|i| format!("k{i:04}")).collect();
+            write_all(&t, &keys, "0").await?;
+            // One that knows nothing yet of what the other writes.
+            let reader = if cx.has(F::Shared) { cx.second_table().await? } else { t.clone() };
+            let turns = Arc::new(AtomicUsize::new(0));
+            let (turn, backwards) = (Arc::clone(&turns), keys.iter().rev().cloned().collect());
+            let writer = aside(async move {
+                let backwards: Vec<String> = backwards;
+                while turn.fetch_add(1, Ordering::Relaxed) < ENOUGH {
+                    write_all(&t, &backwards, "1").await?;
+                    tokio::task::yield_now().await;
+                }
+                Ok(())
+            });
+            let mut verdict = Ok(());
+            for size in [2000, 700].into_iter().cycle() {
+                tokio::task::yield_now().await;
+                if turns.load(Ordering::Relaxed) > 5 {
+                    break;
+                }
+                let mut listed = cx.list(&reader).page_size(size).await?;
+                let scanned = cx.scan(&reader).page_size(size).await?;
+                let mut scanned: Vec<_> = scanned.iter().map(|r| r.key().to_owned()).collect();
+                for found in [&mut listed, &mut scanned] {
+                    if !cx.has(F::ByteOrder) {
+                        found.sort_unstable();
+                        found.dedup();
+                    }
+                    if *found != keys {
+                        let of = keys.len();
+                        verdict = Err(Failure::new(format!("{} of {of} keys", found.len())));
+                    }
+                }
+                if verdict.is_err() {
+                    break;
+                }
+            }
+            turns.store(ENOUGH, Ordering::Relaxed);
+            writer.await?;
+            verdict
+        }),
+        case(
             "page/scan-under-deletes",
             "records that are deleted between pages do not fail a scan",
         )
@@ -314,6 +366,13 @@ pub(super) fn cases() -> Vec<Case> {
             Ok(())
         }),
     ]
+}
+
+async fn write_all(t: &Table, keys: &[String], value: &str) -> Check {
+    for written in t.write_many(keys.iter().map(|key| (key, value))).await {
+        written?;
+    }
+    Ok(())
 }
 
 /// Follows the cursors of a listing to its end.
@@ -355,7 +414,7 @@ async fn churn_in(cx: &Cx, order: Order, judge: impl Fn(&[String]) -> Check + Se
             let (t, stop) = (t.clone(), Arc::clone(&stop));
             aside(async move {
                 for i in 0..100_000 {
-                    if stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    if stop.load(Ordering::Relaxed) {
                         break;
                     }
                     let key = format!("k{:02}-{writer}", (i * 7 + writer) % 60);
@@ -387,7 +446,7 @@ async fn churn_in(cx: &Cx, order: Order, judge: impl Fn(&[String]) -> Check + Se
             break;
         }
     }
-    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    stop.store(true, Ordering::Relaxed);
     for writer in writers {
         writer.await?;
     }
