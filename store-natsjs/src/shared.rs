@@ -31,6 +31,8 @@ use crate::wire::mux::Deadline;
 
 /// How long what is known of a bucket's configuration is taken as it is.
 const FRESH: Duration = Duration::from_secs(5);
+/// How long a cluster may know a stream's name and not yet the stream.
+const ELECTION: Duration = Duration::from_secs(2);
 
 /// Watches that are opened at a time.
 const WATCHES: usize = 32;
@@ -164,10 +166,7 @@ impl Shared {
             let Ok(_turn) = bucket.looking.try_lock() else {
                 return Ok(Some(known));
             };
-            let quick = Deadline {
-                at: deadline.at.min(tokio::time::Instant::now() + Duration::from_millis(250)),
-                ..deadline
-            };
+            let quick = short(deadline, Duration::from_millis(250));
             return match self.look(bucket, quick).await {
                 Err(error) if error.kind().is_transient() => {
                     bucket.touch();
@@ -217,13 +216,31 @@ impl Shared {
                 "there is no such database, and this store does not create one by a write (auto_create)",
             ));
         };
+        // One makes it, the others wait for that.
+        let _turn = bucket.looking.lock().await;
+        if let Some((known, _)) = bucket.peek() {
+            return Ok(known);
+        }
         match self.create(bucket, config, deadline).await {
             // Somebody else was first, with a configuration of his own.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             done => done?,
         }
-        let known = self.look(bucket, deadline).await?;
-        known.ok_or_else(|| Error::new(ErrorKind::NotFound, "the database was deleted again"))
+        if let Some((known, _)) = bucket.peek() {
+            return Ok(known);
+        }
+        // A cluster knows a stream's name a moment before the stream.
+        let until = short(deadline, ELECTION);
+        let mut round = 0;
+        loop {
+            if let Some(known) = self.look(bucket, deadline).await? {
+                return Ok(known);
+            }
+            if !until.pause(round).await {
+                return Err(Error::new(ErrorKind::NotFound, "the database was deleted again"));
+            }
+            round += 1;
+        }
     }
 
     pub(crate) async fn create(
@@ -235,35 +252,53 @@ impl Shared {
         let layout = self.rules.layout_of(&bucket.name);
         let stream =
             settings::stream_config(bucket.name.as_str(), layout, config, &self.server()?)?;
+        let info = self.make_stream(bucket, &stream, deadline).await?;
+        let known = Known::read(&info, layout, &self.server()?)?;
+        bucket.learn(Some(Arc::new(known)));
+        // Before anything is written, so that a watch that waits for the bucket misses nothing of it.
+        let slots = std::mem::take(&mut *bucket.expecting.lock());
+        stream::iter(slots.iter().filter_map(Weak::upgrade))
+            .for_each_concurrent(WATCHES, |slot| async move {
+                slot.open(&self.js, self.rules.timeouts).await;
+            })
+            .await;
+        Ok(())
+    }
+
+    /// Makes a stream, or finds it as it shall be.
+    async fn make_stream(
+        &self,
+        bucket: &Bucket,
+        stream: &Json,
+        deadline: Deadline,
+    ) -> Result<Json> {
         let rest = format!("STREAM.CREATE.{}", bucket.stream);
-        match self.js.api(&rest, &stream, deadline).await {
-            Ok(info) => {
-                let known = Known::read(&info, layout, &self.server()?)?;
-                bucket.learn(Some(Arc::new(known)));
-                // Before anything is written, so that a watch that waits for the bucket misses nothing of it.
-                let slots = std::mem::take(&mut *bucket.expecting.lock());
-                stream::iter(slots.iter().filter_map(Weak::upgrade))
-                    .for_each_concurrent(WATCHES, |slot| async move {
-                        slot.open(&self.js, self.rules.timeouts).await;
-                    })
-                    .await;
-                Ok(())
+        let until = short(deadline, ELECTION);
+        let (mut is_there, mut round) = (false, 0);
+        loop {
+            match self.js.api(&rest, stream, deadline).await {
+                // In use with another configuration, by name or by subjects. While a cluster makes a stream, it says so of the same one.
+                Err(Fault::Api { err_code: 10_058 | 10_065, .. })
+                    if !is_there && until.pause(round).await =>
+                {
+                    round += 1;
+                    let info = self.js.stream_info(&bucket.stream, &Json::Null, deadline).await;
+                    is_there = info.map_err(|fault| fault.into_error(true))?.is_some();
+                }
+                Err(Fault::Api { err_code: 10_058 | 10_065, .. }) => {
+                    return Err(Error::new(
+                        ErrorKind::AlreadyExists,
+                        "the database exists with another configuration; update it instead",
+                    ));
+                }
+                done => return done.map_err(|fault| fault.into_error(true)),
             }
-            // In use with another configuration, by name or by subjects.
-            Err(Fault::Api { err_code: 10_058 | 10_065, .. }) => Err(Error::new(
-                ErrorKind::AlreadyExists,
-                "the database exists with another configuration; update it instead",
-            )),
-            Err(fault) => Err(fault.into_error(true)),
         }
     }
 
     /// After nobody answered for a bucket: whether it is really gone.
     pub(crate) async fn is_gone(&self, bucket: &Bucket, deadline: Deadline) -> bool {
-        let quick = Deadline {
-            at: deadline.at.min(tokio::time::Instant::now() + Duration::from_secs(1)),
-            ..deadline
-        };
+        let quick = short(deadline, Duration::from_secs(1));
         let info = self.js.stream_info(&bucket.stream, &Json::Null, quick).await;
         let gone = matches!(info, Ok(None));
         if gone {
@@ -277,6 +312,11 @@ impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Shared({} buckets)", self.buckets.read().len())
     }
+}
+
+/// A deadline that is not further away than this.
+fn short(deadline: Deadline, from_now: Duration) -> Deadline {
+    Deadline { at: deadline.at.min(tokio::time::Instant::now() + from_now), ..deadline }
 }
 
 /// A bucket that exists or once did.

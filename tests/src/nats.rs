@@ -5,24 +5,46 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use store_core::conformance::{Fixture, Target};
-use store_core::{Capability, Feature, Result, StoreAdmin, async_trait};
+use store_core::{Capability, DatabaseConfig, Feature, Result, StoreAdmin, async_trait};
 use store_natsjs::{Layout, Nats};
 
-use crate::servers::nats::{Server, Setup, Version};
+use crate::servers::nats::{Cluster, Server, Setup, Version};
 use crate::servers::nats_proxy::Proxy;
 
-/// A layout on a server of its own, each case with a connection of its own through a proxy.
+/// A layout on servers of its own, each case with a connection of its own through a proxy.
 pub struct NatsTarget {
     layout: Layout,
     version: Version,
-    server: Arc<Server>,
+    servers: Arc<Servers>,
+}
+
+enum Servers {
+    One(Server),
+    /// On which every bucket is replicated.
+    Three(Cluster),
+}
+
+impl Servers {
+    /// The port of one, and how many there are.
+    fn port(&self) -> (u16, u32) {
+        match self {
+            Self::One(server) => (server.port(), 1),
+            Self::Three(cluster) => (cluster.nodes[0].port(), 3),
+        }
+    }
 }
 
 impl NatsTarget {
     /// On a new server.
     pub fn start(layout: Layout, version: Version) -> Self {
         let server = Server::with(&Setup::default().version(version));
-        Self { layout, version, server: Arc::new(server) }
+        Self { layout, version, servers: Arc::new(Servers::One(server)) }
+    }
+
+    /// On three new servers.
+    pub fn replicated(layout: Layout) -> Self {
+        let servers = Arc::new(Servers::Three(Cluster::start()));
+        Self { layout, version: Version::Newest, servers }
     }
 }
 
@@ -50,6 +72,9 @@ impl Target for NatsTarget {
 
     fn layout(&self) -> String {
         match self.version {
+            Version::Newest if matches!(*self.servers, Servers::Three(_)) => {
+                format!("{} on three servers", self.layout)
+            }
             Version::Newest => self.layout.as_str().into(),
             older => format!("{} on {older}", self.layout),
         }
@@ -85,17 +110,25 @@ impl Target for NatsTarget {
     }
 
     async fn open(&self) -> Result<Fixture> {
-        let proxy = Proxy::start(self.server.port()).await;
-        let store = Nats::builder()
-            .servers([proxy.url()])
-            .layout(self.layout)
+        let (port, replicas) = self.servers.port();
+        let proxy = Proxy::start(port).await;
+        let layout = self.layout;
+        let builder = move |url: String| {
+            Nats::builder()
+                .servers([url])
+                .layout(layout)
+                .defaults(DatabaseConfig::new().with_replicas(replicas))
+                .ignore_discovered_servers(true)
+        };
+        let store = builder(proxy.url())
             .timeout(Duration::from_secs(12))
             .attempt_timeout(Duration::from_secs(3))
             .connect()
             .await?;
-        let (server, layout) = (Arc::clone(&self.server), self.layout);
+        // Held by what may open another store.
+        let servers = Arc::clone(&self.servers);
         let reopen = move || {
-            let builder = Nats::builder().servers([server.url()]).layout(layout);
+            let builder = builder(format!("nats://127.0.0.1:{}", servers.port().0));
             async move {
                 let store: Arc<dyn StoreAdmin> = Arc::new(builder.connect().await?);
                 Ok(store)

@@ -216,3 +216,12 @@ fn cells(text: &str) -> BTreeMap<(String, String), String> {
     }
     found
 }
+
+/// Every bucket has three copies, of which any may answer.
+#[test]
+fn native_on_three_servers() {
+    let options = Options::from_env().with_concurrency(8).with_deadline(DEADLINE);
+    let report = run_blocking(NatsTarget::replicated(Layout::Native), options);
+    println!("\n{report}");
+    assert!(report.is_green(), "{}: see its report above", report.name());
+}
