@@ -3,7 +3,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use provider::{Bucket, Buckets, Error};
+use provider::{Bucket, Buckets, Cas, Error};
 use wasmtime::component::{HasData, Resource, ResourceTable};
 
 /// What one guest may open, and the handles it holds. One per guest, in the data of its [`Store`](wasmtime::Store).
@@ -12,6 +12,9 @@ pub struct KvCtx {
     labels: BTreeMap<String, Arc<Buckets>>,
     /// Our own, so that a guest that leaks handles meets our limit and nobody else's.
     table: ResourceTable,
+    /// The bytes of the values that handles of `cas` hold, and how many may be.
+    held: usize,
+    max_held: usize,
 }
 
 /// Data of a [`Store`](wasmtime::Store) that a guest's key-value calls find their context in.
@@ -22,18 +25,28 @@ pub trait KvView: Send + 'static {
 
 /// How many handles a guest may hold at a time unless said otherwise.
 const HANDLES: usize = 1024;
+/// How many bytes of values a guest may hold by handles unless said otherwise.
+const HELD: usize = 64 << 20;
 
 impl KvCtx {
     /// A guest that may open these.
     pub fn new(buckets: impl Into<Arc<Buckets>>) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES);
-        Self { buckets: buckets.into(), labels: BTreeMap::new(), table }
+        let (held, max_held) = (0, HELD);
+        Self { buckets: buckets.into(), labels: BTreeMap::new(), table, held, max_held }
     }
 
     /// So many handles at a time, 1024 unless said. One more is an error that the guest can handle.
     pub fn max_handles(mut self, handles: usize) -> Self {
         self.table.set_max_capacity(handles);
+        self
+    }
+
+    /// So many bytes of values held by handles of `cas` at a time, 64 MiB unless said. A handle beyond that is an error that the guest
+    /// can handle, unless it is the only one.
+    pub fn max_held(mut self, bytes: usize) -> Self {
+        self.max_held = bytes;
         self
     }
 
@@ -104,6 +117,25 @@ impl KvCtx {
         })
     }
 
+    /// A handle of a value that was looked at.
+    pub(crate) fn push_cas(&mut self, cas: Cas) -> provider::Result<Resource<Cas>> {
+        let held = self.held.saturating_add(cas.held());
+        if self.held > 0 && held > self.max_held {
+            return Err(Error::QuotaExceeded(
+                "too many bytes are held to be swapped: drop some handles first".to_owned(),
+            ));
+        }
+        let handle = self.push(cas)?;
+        self.held = held;
+        Ok(handle)
+    }
+
+    pub(crate) fn take_cas(&mut self, handle: Resource<Cas>) -> wasmtime::Result<Cas> {
+        let cas = self.take(handle)?;
+        self.held = self.held.saturating_sub(cas.held());
+        Ok(cas)
+    }
+
     pub(crate) fn bucket(&self, handle: &Resource<Bucket>) -> wasmtime::Result<Bucket> {
         Ok(self.table.get(handle)?.clone())
     }
@@ -153,4 +185,36 @@ pub(crate) fn found(keys: Vec<String>, values: Vec<Option<Bytes>>) -> Vec<Found>
 /// The items of a batch, without copying them.
 pub(crate) fn items(pairs: Vec<(String, Vec<u8>)>) -> Vec<(String, Bytes)> {
     pairs.into_iter().map(|(key, value)| (key, value.into())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use provider::Place;
+    use store_core::Name;
+    use store_memory::Memory;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn values_that_handles_hold_are_bounded_and_given_back() {
+        let place = Place::new(Arc::new(Memory::new()), Name::new("app").unwrap());
+        let buckets = Buckets::any(place);
+        let bucket = buckets.open("").await.unwrap();
+        bucket.set("k", vec![b'x'; 1000]).await.unwrap();
+        let mut kv = KvCtx::new(buckets).max_held(2500);
+        let two = [
+            kv.push_cas(bucket.cas("k").await.unwrap()),
+            kv.push_cas(bucket.cas("k").await.unwrap()),
+        ];
+        let [first, _second] = two.map(Result::unwrap);
+        let error = kv.push_cas(bucket.cas("k").await.unwrap()).unwrap_err();
+        assert!(matches!(error, Error::QuotaExceeded(_)), "{error}");
+        kv.push_cas(bucket.cas("absent").await.unwrap()).unwrap();
+        kv.take_cas(first).unwrap();
+        kv.push_cas(bucket.cas("k").await.unwrap()).unwrap();
+        let mut tight = KvCtx::new(Buckets::none()).max_held(10);
+        tight.push_cas(bucket.cas("k").await.unwrap()).unwrap();
+    }
 }

@@ -59,9 +59,9 @@ impl atomics::Host for KvCtx {
     }
 
     async fn swap(&mut self, cas: Resource<Cas>, value: Vec<u8>) -> Result<Result<(), CasError>> {
-        Ok(match self.take(cas)?.swap(value).await {
+        Ok(match self.take_cas(cas)?.swap(value).await {
             Ok(None) => Ok(()),
-            Ok(Some(fresh)) => Err(match self.push(fresh) {
+            Ok(Some(fresh)) => Err(match self.push_cas(fresh) {
                 Ok(fresh) => CasError::CasFailed(fresh),
                 Err(error) => CasError::StoreError(error.into()),
             }),
@@ -77,7 +77,7 @@ impl atomics::HostCas for KvCtx {
         key: String,
     ) -> Result<Result<Resource<Cas>, Error>> {
         let cas = self.bucket(&bucket)?.cas(&key).await;
-        Ok(cas.and_then(|cas| self.push(cas)).map_err(Error::from))
+        Ok(cas.and_then(|cas| self.push_cas(cas)).map_err(Error::from))
     }
 
     async fn current(&mut self, cas: Resource<Cas>) -> Result<Result<Option<Vec<u8>>, Error>> {
@@ -85,6 +85,6 @@ impl atomics::HostCas for KvCtx {
     }
 
     async fn drop(&mut self, cas: Resource<Cas>) -> Result<()> {
-        self.take(cas).map(drop)
+        self.take_cas(cas).map(drop)
     }
 }

@@ -109,6 +109,11 @@ impl Cas {
         self.seen.as_ref().map(Record::bytes)
     }
 
+    /// How many bytes it holds in memory for as long as it lives.
+    pub fn held(&self) -> usize {
+        self.seen.as_ref().map_or(0, |record| record.value().len())
+    }
+
     /// Replaces it. `Some` with what is there now if that is something else; then nothing was written.
     ///
     /// # Errors
