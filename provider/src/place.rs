@@ -11,6 +11,8 @@ use crate::{Connection, Limits, Result};
 
 /// How long nobody tries again to create a database after that failed.
 const PAUSE: Duration = Duration::from_secs(5);
+/// Of how many databases it is remembered whether they are there.
+const REMEMBERED: usize = 1024;
 
 /// Whether a database that does not exist is created when a bucket in it is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -158,8 +160,16 @@ impl Place {
             }
             Err(error) => return Err(error.into()),
         }
-        self.seen().insert(self.database.clone(), Seen::There);
+        self.see(Seen::There);
         Ok(())
+    }
+
+    fn see(&self, seen: Seen) {
+        let mut all = self.seen();
+        if all.len() >= REMEMBERED && !all.contains_key(&self.database) {
+            all.clear();
+        }
+        all.insert(self.database.clone(), seen);
     }
 
     /// Meets a database that does not exist.
@@ -176,7 +186,7 @@ impl Place {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
             Err(error) if self.create == Create::Try => {
                 tracing::warn!(database = %self.database, %error, "cannot create the database");
-                self.seen().insert(self.database.clone(), Seen::Failed(Instant::now()));
+                self.see(Seen::Failed(Instant::now()));
                 Err(crate::Error::NoSuchStore)
             }
             Err(error) => Err(error.into()),
@@ -186,6 +196,11 @@ impl Place {
     /// Looks again whether the database exists, as somebody may have deleted it.
     pub(crate) fn forget(&self) {
         self.seen().remove(&self.database);
+    }
+
+    /// Whether the database was there when it was last looked at.
+    pub(crate) fn is_there(&self) -> bool {
+        matches!(self.seen().get(&self.database), Some(Seen::There))
     }
 
     fn seen(&self) -> std::sync::MutexGuard<'_, HashMap<Name, Seen>> {

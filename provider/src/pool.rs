@@ -91,6 +91,9 @@ impl fmt::Debug for Pool {
     }
 }
 
+/// How long a backend that refused its configuration is left alone.
+const REFUSED: Duration = Duration::from_secs(15);
+
 /// One connection of a [`Pool`].
 pub struct Connection {
     /// The URL without user, password and options.
@@ -104,7 +107,7 @@ enum State {
     /// Not there yet, perhaps for this reason.
     Trying(Option<store_core::Error>),
     Ready(Arc<dyn StoreAdmin>),
-    /// It can never be there as it is configured.
+    /// It cannot be there as it is configured, unless somebody mends that elsewhere.
     Refused(store_core::Error),
 }
 
@@ -188,9 +191,15 @@ async fn run(registry: Registry, url: String, address: String, tell: watch::Send
         match opened {
             Ok(opened) => break opened.store,
             Err(error) if is_final(error.kind()) => {
-                tracing::error!(address, %error, "a backend is refused");
+                if !matches!(&*tell.borrow(), State::Refused(_)) {
+                    tracing::error!(address, %error, "a backend is refused");
+                }
                 tell.send_replace(State::Refused(error));
-                return tell.closed().await;
+                // Somebody may mend it all the same: a file of certificates, the server's version.
+                tokio::select! {
+                    () = tokio::time::sleep(REFUSED) => continue,
+                    () = tell.closed() => return,
+                }
             }
             Err(error) => {
                 tracing::warn!(address, %error, "a backend is away");

@@ -156,6 +156,14 @@ impl Watching {
     /// # Errors
     /// Why the watch cannot go on.
     pub async fn next(&mut self) -> Result<Option<Change>> {
+        self.next_noting(|_| {}).await
+    }
+
+    /// [`next`](Self::next), which tells at once why it is interrupted, and `None` when it goes on.
+    pub(crate) async fn next_noting(
+        &mut self,
+        mut note: impl FnMut(Option<&store_core::Error>),
+    ) -> Result<Option<Change>> {
         loop {
             let failure = match &mut self.events {
                 Some(events) => match events.next().await {
@@ -173,6 +181,7 @@ impl Watching {
                 None => match open(&self.bucket, &self.scope, self.last).await {
                     Ok(events) => {
                         self.events = Some(events);
+                        note(None);
                         continue;
                     }
                     Err(error) => Some(error),
@@ -187,7 +196,10 @@ impl Watching {
                     }
                     tracing::warn!(%error, "changes made while the backend was away are lost");
                 }
-                Some(error) => tracing::warn!(%error, "a watch was interrupted"),
+                Some(error) => {
+                    tracing::warn!(%error, "a watch was interrupted");
+                    note(Some(&error));
+                }
                 None => tracing::warn!("a watch ended"),
             }
             self.backoff.pause().await;

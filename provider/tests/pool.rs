@@ -12,11 +12,19 @@ use store_core::{ErrorKind, Name, Result, StoreAdmin};
 use store_memory::Memory;
 
 /// A memory store that is away for the first few attempts.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Late {
     away: usize,
+    why: ErrorKind,
     attempts: Arc<AtomicUsize>,
     opened: Arc<std::sync::Mutex<Vec<Arc<Memory>>>>,
+}
+
+impl Default for Late {
+    fn default() -> Self {
+        let (attempts, opened) = (Arc::default(), Arc::default());
+        Self { away: 0, why: ErrorKind::Unavailable, attempts, opened }
+    }
 }
 
 #[store_core::async_trait]
@@ -37,7 +45,7 @@ impl Driver for Late {
         options.take_str("colour");
         options.finish()?;
         if self.attempts.fetch_add(1, Ordering::SeqCst) < self.away {
-            return Err(store_core::Error::new(ErrorKind::Unavailable, "nobody listens"));
+            return Err(store_core::Error::new(self.why, "nobody listens"));
         }
         let store = Arc::new(Memory::new());
         self.opened.lock().unwrap().push(Arc::clone(&store));
@@ -111,6 +119,22 @@ async fn a_backend_that_comes_up_late_is_waited_for_or_clearly_missing() {
     tokio::time::sleep(Duration::from_millis(600)).await;
     buckets.open("x").await.expect("it came up by itself");
     connection.ping().await.unwrap();
+}
+
+/// A file of certificates may come later than the configuration that names it.
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_is_said_at_once_and_works_as_soon_as_it_is_mended() {
+    let driver = Late { away: 2, why: ErrorKind::Config, ..Late::default() };
+    let pool = pool(&driver, Duration::from_secs(1));
+    let buckets = buckets(&pool, "late://h");
+    let begun = tokio::time::Instant::now();
+    for _ in 0..2 {
+        let error = buckets.open("x").await.unwrap_err();
+        assert!(matches!(error, Error::Unsupported(_)), "{error}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(1), "nobody waits for it");
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    buckets.open("x").await.unwrap().set("k", "v").await.unwrap();
 }
 
 #[tokio::test]

@@ -71,9 +71,9 @@ impl Serve {
             match &done {
                 // The host may end the component without a word: this is where the reason can be read.
                 Err(error) if !is_expected(error) => match self.failures.pass() {
-                    Some(0) => warn!(operation, component, link, %error, "a call failed"),
                     Some(more) => {
-                        warn!(operation, component, link, %error, more, "a call failed, as did more");
+                        let trace = TraceContext::below(parent());
+                        warn!(operation, component, link, %trace, %error, more, "a call failed");
                     }
                     None => debug!(%error, "a call failed"),
                 },

@@ -107,7 +107,10 @@ async fn told(call: &Caller, buckets: &Buckets, filter: &Filter) -> Result<(), S
     let wrpc = wrpc_transport_nats::Client::new(call.nats.clone(), call.prefix.as_str(), None);
     let wrpc = wrpc.await.map_err(|e| format!("the component cannot be called: {e:#}"))?;
     let mut watching = call.begin(buckets, filter).await.map_err(|e| e.to_string())?;
-    while let Some(change) = watching.next().await.map_err(|e| e.to_string())? {
+    let mut note = |trouble: Option<&store_core::Error>| {
+        call.note(trouble.map(ToString::to_string));
+    };
+    while let Some(change) = watching.next_noting(&mut note).await.map_err(|e| e.to_string())? {
         call.tell(&wrpc, change).await;
     }
     Ok(())

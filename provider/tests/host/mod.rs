@@ -76,11 +76,13 @@ pub(crate) struct Start {
     pub(crate) config: Value,
     pub(crate) secrets: Value,
     pub(crate) keys: bool,
+    pub(crate) log_level: &'static str,
 }
 
 impl Default for Start {
     fn default() -> Self {
-        Self { links: Vec::new(), config: json!({}), secrets: json!({}), keys: true }
+        let (config, secrets) = (json!({}), json!({}));
+        Self { links: Vec::new(), config, secrets, keys: true, log_level: "debug" }
     }
 }
 
@@ -122,7 +124,7 @@ impl Host {
             "config": start.config, "secrets": start.secrets,
             "host_xkey_public_key": key(own.public_key()),
             "provider_xkey_private_key": key(theirs.seed().unwrap()),
-            "default_rpc_timeout_ms": 2000, "structured_logging": false, "log_level": "debug",
+            "default_rpc_timeout_ms": 2000, "structured_logging": false, "log_level": start.log_level,
         })
     }
 
