@@ -257,6 +257,20 @@ async fn what_is_wrong_with_a_link_is_told_by_its_name_in_every_call() {
     assert!(!host.log().contains("hunter2"), "{}", host.log());
 }
 
+/// While a link is refused, its bucket's name must not mean another link's bucket.
+#[tokio::test]
+async fn calls_of_a_refused_link_land_nowhere_else() {
+    let refused = json!({"cluster_uri": "nats://h"});
+    let links = vec![link("c1", "default", memory()), link("c1", "cache", refused)];
+    let host = Host::start(started(links)).await;
+    let mut c1 = Component::new(&host, "c1");
+    c1.set("k", "v").await.unwrap();
+    c1.bucket = "cache";
+    c1.refused("`bucket` is missing").await;
+    c1.bucket = "another";
+    c1.set("k", "v").await.unwrap();
+}
+
 #[tokio::test]
 async fn results_that_are_too_much_and_cursors_that_are_none_are_answers() {
     let small = json!({"backend": "memory", "max_result_len": "1000", "database": "d"});
@@ -306,6 +320,21 @@ async fn a_callers_trace_goes_on() {
     let mut garbage = by("c1", "default");
     garbage.insert("traceparent", "garbage");
     call(store::get(&host.wrpc, Some(garbage), "default", "k")).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_warning_of_a_failed_call_is_of_the_callers_trace() {
+    let links = vec![link("c1", "default", json!({"backend": "nowhere"}))];
+    let host = Host::start(Start { links, log_level: "info", ..Start::default() }).await;
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let mut headers = by("c1", "default");
+    headers.insert("traceparent", format!("00-{trace}-00f067aa0ba902b7-01"));
+    assert!(call(store::get(&host.wrpc, Some(headers), "default", "k")).await.is_err());
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !host.log().contains(trace) {
+        assert!(Instant::now() < deadline, "{}", host.log());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 #[tokio::test]

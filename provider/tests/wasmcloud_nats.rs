@@ -114,6 +114,39 @@ async fn upstreams_manifest_keeps_upstreams_data_and_creates_only_what_it_says()
     assert!(keys(&host, "default").await.starts_with(&["counter".into(), "external.key".into()]));
 }
 
+/// Not even a write makes a bucket anew that was deleted while it was in use, unless the link says so, and then as the link says.
+#[tokio::test]
+async fn a_bucket_that_is_deleted_meanwhile_is_met_by_the_links_rule() {
+    let server = Server::start().await;
+    let js = jetstream::new(server.client().await);
+    let made = async |bucket: &str| {
+        let config = jetstream::kv::Config { bucket: bucket.into(), ..Default::default() };
+        js.create_key_value(config).await.unwrap();
+    };
+    made("kept").await;
+    let small = json!({"url": server.url, "database": "small", "layout": "native", "history": "7"});
+    let kept = json!({"bucket": "kept", "cluster_uri": server.url});
+    let host =
+        Host::start(started(vec![link("c1", "kept", kept), link("c1", "small", small)])).await;
+    for link in ["kept", "small"] {
+        set(&host, link, "k", "v").await.unwrap();
+        js.delete_key_value(link).await.unwrap();
+    }
+    // What is known of a bucket is taken as it is for a moment; the first call that meets it gone may fail.
+    for _ in 0..3 {
+        let error = set(&host, "kept", "k", "v").await.unwrap_err();
+        assert!(matches!(error, Error::NoSuchStore), "{error:?}");
+    }
+    assert!(js.get_key_value("kept").await.is_err(), "nothing was created");
+    let first = set(&host, "small", "k", "v").await;
+    assert!(matches!(first, Ok(()) | Err(Error::NoSuchStore)), "{first:?}");
+    set(&host, "small", "k", "v").await.unwrap();
+    let mut stream = js.get_stream("KV_small").await.unwrap();
+    assert_eq!(stream.info().await.unwrap().config.max_messages_per_subject, 7);
+    made("kept").await;
+    set(&host, "kept", "k", "again").await.unwrap();
+}
+
 #[tokio::test]
 async fn counters_are_exact_and_keys_any_text_in_our_layout() {
     let server = Server::start().await;

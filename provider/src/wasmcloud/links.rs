@@ -10,7 +10,7 @@ use store_core::layer::Retry;
 use tracing::{error, info, warn};
 
 use crate::wasmcloud::host::Given;
-use crate::wasmcloud::settings::{Identifier, Plan, plan};
+use crate::wasmcloud::settings::{Identifier, Plan, meant, plan};
 use crate::wasmcloud::watchers::{Teller, Telling};
 use crate::{Bucket, Buckets, Error, Place, Pool, Result};
 
@@ -252,7 +252,9 @@ impl Links {
         let link = self.find(component, link, identifier)?;
         let ready = link.state.as_ref().map_err(|error| Error::Other(error.clone()))?;
         let known = |ready: &Ready| {
-            ready.opened.lock().unwrap_or_else(PoisonError::into_inner).get(identifier).cloned()
+            let opened = ready.opened.lock().unwrap_or_else(PoisonError::into_inner);
+            // One whose database is gone is opened anew, by the link's rule for databases that are missing.
+            opened.get(identifier).filter(|bucket| bucket.place().is_there()).cloned()
         };
         if let Some(bucket) = known(ready) {
             return Ok(bucket);
@@ -271,8 +273,14 @@ impl Links {
         let links = state.links.get(component).ok_or_else(|| {
             Error::Other(format!("component {component:?} is not linked to this provider"))
         })?;
-        let by_link = |link: &Link| {
-            link.state.as_ref().is_ok_and(|ready| ready.plan.identifier == Identifier::Link)
+        // The calls of a link that is refused must not land in another store.
+        let by_link = |link: &Link| match &link.state {
+            Ok(ready) => ready.plan.identifier == Identifier::Link,
+            Err(_) => {
+                let meant =
+                    link.given.as_ref().ok().and_then(|given| meant(given, &state.provider));
+                meant.map_or(identifier != "default", |meant| meant == Identifier::Link)
+            }
         };
         if let Some(named) = links.get(identifier).filter(|named| by_link(named)) {
             return Ok(Arc::clone(named));

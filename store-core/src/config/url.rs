@@ -63,8 +63,8 @@ impl fmt::Display for Host {
     }
 }
 
-/// The longest URL that is looked at.
-const MAX_LEN: usize = 16 * 1024;
+/// The longest URL that is looked at: one may carry a whole bundle of certificates.
+const MAX_LEN: usize = 1 << 20;
 
 impl StoreUrl {
     /// The scheme, in lower case.

@@ -1,6 +1,6 @@
 //! Settings as they were given: names in any case, secrets over configuration, a link's over the provider's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use percent_encoding::percent_decode_str;
 use store_core::config::{Driver, StoreUrl};
@@ -66,11 +66,15 @@ impl Texts {
         backend: Backend,
         driver: &dyn Driver,
     ) -> Result<Self, String> {
-        let disabled = |texts| backend == Backend::Redis && redis::default_is_disabled(texts);
-        if self.get("url").is_none() && (disabled(&shared) || disabled(&self)) {
+        let is_disabled = backend == Backend::Redis
+            && redis::default_is_disabled(&self)
+                .or_else(|| redis::default_is_disabled(&shared))
+                .unwrap_or(false);
+        if self.get("url").is_none() && is_disabled {
             return Err("`url` is missing, and DISABLE_DEFAULT_CONNECTION is set".into());
         }
         let has_address = self.get("url").is_some() || self.get("cluster_uri").is_some();
+        let own = Own::of(&self, backend);
         for (name, text) in shared.0 {
             let applies = match name.as_str() {
                 "backend" => false,
@@ -78,13 +82,63 @@ impl Texts {
                 "cluster_uri" => !has_address && !backend.is_foreign(&name, driver),
                 // The text of certificates to NATS, the path of their file to Redis.
                 "tls_ca" if is_pem(&text.value) != (backend == Backend::Nats) => false,
-                name => !backend.is_foreign(name, driver),
+                name => !backend.is_foreign(name, driver) && !own.says(name),
             };
             if applies {
                 self.0.entry(name).or_insert(text);
             }
         }
         Ok(self)
+    }
+}
+
+/// Ways to sign in. A link that has one of its own takes none of another from the provider.
+const SIGN_IN: [&[&str]; 5] =
+    [&["jwt", "jwt_seed"], &[USER], &["token"], &["nkey"], &["credentials", "credentials_file"]];
+
+/// Who signs in as the URL says.
+const USER: &str = "user";
+
+/// What a link says itself, by the one name that a thing has here.
+struct Own {
+    backend: Backend,
+    names: BTreeSet<String>,
+    signs_in: Option<usize>,
+}
+
+impl Own {
+    fn of(texts: &Texts, backend: Backend) -> Self {
+        let mut names: BTreeSet<String> =
+            texts.names().map(|name| one_name(name, backend).to_owned()).collect();
+        for url in ["url", "cluster_uri"].into_iter().filter_map(|name| texts.get(name)) {
+            names.extend(super::url::url_options(url).map(|(name, _)| name));
+            if url.contains('@') {
+                names.insert(USER.to_owned());
+            }
+            if url.parse::<StoreUrl>().is_ok_and(|url| url.path().len() > 1) {
+                names.insert("database".to_owned());
+            }
+        }
+        let signs_in = SIGN_IN.iter().position(|way| way.iter().any(|name| names.contains(*name)));
+        Self { backend, names, signs_in }
+    }
+
+    /// Whether a setting of the provider has nothing to add.
+    fn says(&self, name: &str) -> bool {
+        let name = one_name(name, self.backend);
+        let way = SIGN_IN.iter().position(|way| way.contains(&name));
+        self.names.contains(name)
+            || way.is_some() && self.signs_in.is_some_and(|own| way != Some(own))
+    }
+}
+
+/// The name of several that a thing has.
+fn one_name(name: &str, backend: Backend) -> &str {
+    match backend.option(name).unwrap_or(name) {
+        "bucket" => "database",
+        "enable_bucket_auto_create" => "create",
+        "tls_ca_file" => "tls_ca",
+        name => name,
     }
 }
 

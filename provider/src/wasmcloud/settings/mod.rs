@@ -92,9 +92,18 @@ pub(crate) fn plan(
     o.text("backend");
     o.text(IGNORED);
     let reconnect = Reconnect::of(&mut o)?;
-    let (url, path) = url::url(&mut o, backend, driver, only_upstream)?;
     let create = create(&mut o, backend, only_upstream)?;
+    let config = o.config()?;
+    let first_write_makes = create == Create::Missing && config == DatabaseConfig::new();
+    let target = url::url(&mut o, backend, driver, only_upstream, first_write_makes)?;
+    let url::Target { url, path, has_databases } = target;
     let identifier = identifier(&mut o, backend)?;
+    let names_one = path.is_some() || o.has("database") || o.has("bucket");
+    if !has_databases && (names_one || identifier == Identifier::Database) {
+        return Err("a database is named, and layout plain keeps none apart from others: set `template` to {bucket}:{key}, or \
+                    `layout` to table"
+            .to_owned());
+    }
     let database = database::database(&mut o, backend, component, path)?;
     let plan = Plan {
         url,
@@ -109,7 +118,7 @@ pub(crate) fn plan(
         ttl: o.duration("ttl")?,
         limits: o.limits()?,
         create,
-        config: o.config()?,
+        config,
         watch: o
             .text("watch")
             .map(|text| Filter::parse(&text).map_err(|e| format!("setting `watch`: {e}")))
@@ -121,6 +130,17 @@ pub(crate) fn plan(
     Ok(plan)
 }
 
+/// What the bucket of a call is by settings that may be wrong otherwise; `None` where that cannot be told.
+pub(crate) fn meant(link: &Given, provider: &Given) -> Option<Identifier> {
+    let (own, shared) = (Texts::of(link).ok()?, Texts::of(provider).ok()?);
+    let chosen = Backend::chosen(&own).ok()?.or(Backend::chosen(&shared).ok()?)?;
+    let named = own.get("identifier").or_else(|| shared.get("identifier"));
+    match named {
+        None => Some(usual_identifier(chosen)),
+        Some(named) => IDENTIFIERS.iter().find(|(name, _)| *name == named).map(|(_, one)| *one),
+    }
+}
+
 /// Whether nothing is said that upstream does not know: then its layout is meant. A link that is watched is the same data as others.
 fn only_upstream(texts: &Texts, backend: Backend) -> bool {
     let upstream = backend.upstream();
@@ -128,7 +148,8 @@ fn only_upstream(texts: &Texts, backend: Backend) -> bool {
         matches!(name, "backend" | "watch" | IGNORED)
             || upstream.iter().any(|(known, _)| *known == name)
     };
-    !upstream.is_empty() && texts.names().all(known)
+    let has_options = texts.get("url").is_some_and(|url| url::url_options(url).next().is_some());
+    !upstream.is_empty() && !has_options && texts.names().all(known)
 }
 
 /// How a missing database is met.
@@ -145,18 +166,20 @@ fn create(o: &mut Taken, backend: Backend, only_upstream: bool) -> Result<Create
 }
 
 fn identifier(o: &mut Taken, backend: Backend) -> Result<Identifier, String> {
-    let named = o.choice(
-        "identifier",
-        &[
-            ("link", Identifier::Link),
-            ("any", Identifier::Any),
-            ("table", Identifier::Table),
-            ("database", Identifier::Database),
-        ],
-    )?;
-    Ok(named.unwrap_or(match backend {
+    Ok(o.choice("identifier", &IDENTIFIERS)?.unwrap_or(usual_identifier(backend)))
+}
+
+const IDENTIFIERS: [(&str, Identifier); 4] = [
+    ("link", Identifier::Link),
+    ("any", Identifier::Any),
+    ("table", Identifier::Table),
+    ("database", Identifier::Database),
+];
+
+fn usual_identifier(backend: Backend) -> Identifier {
+    match backend {
         Backend::Nats => Identifier::Link,
         Backend::Redis => Identifier::Any,
         Backend::Memory => Identifier::Table,
-    }))
+    }
 }

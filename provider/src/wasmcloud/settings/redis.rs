@@ -52,9 +52,8 @@ impl Reconnect {
 }
 
 /// Whether a link needs a `url` of its own. A value that is no switch is refused later; until then it counts.
-pub(super) fn default_is_disabled(texts: &Texts) -> bool {
-    let disabled = texts.get("disable_default_connection");
-    disabled.is_some_and(|value| switch(value) != Some(false))
+pub(super) fn default_is_disabled(texts: &Texts) -> Option<bool> {
+    texts.get("disable_default_connection").map(|value| switch(value) != Some(false))
 }
 
 /// Takes what says how connections are shared: they are always shared by their resolved configuration.

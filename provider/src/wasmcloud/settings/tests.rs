@@ -1,5 +1,7 @@
 //! What settings come to.
 
+use store_core::config::StoreUrl;
+
 use super::*;
 use crate::wasmcloud::host::Secret;
 
@@ -28,7 +30,7 @@ fn refused(config: &[(&str, &str)]) -> String {
 #[test]
 fn the_manifests_of_upstream_mean_upstreams_layout() {
     let plan = of(&[("bucket", "wasmcloud")]).unwrap();
-    assert_eq!(plan.url, "nats://0.0.0.0:4222?reconnect_wait=1500ms&layout=plain");
+    assert_eq!(plan.url, "nats://0.0.0.0:4222?reconnect_wait=1500ms&layout=plain&auto_create=off");
     assert_eq!((plan.database.as_str(), plan.create), ("wasmcloud", Create::Never));
     assert_eq!(plan.identifier, Identifier::Link);
     let plan = of(&[
@@ -44,7 +46,7 @@ fn the_manifests_of_upstream_mean_upstreams_layout() {
     .unwrap();
     assert_eq!(
         plan.url,
-        "nats://a:4222,b:4223?domain=hub&tls_ca=%2D%2D%2D%2D%2DBEGIN&jwt=j&jwt_seed=s&reconnect_wait=1500ms&layout=plain"
+        "nats://a:4222,b:4223?domain=hub&tls_ca=%2D%2D%2D%2D%2DBEGIN&jwt=j&jwt_seed=s&reconnect_wait=1500ms&layout=plain&auto_create=off"
     );
     assert_eq!(plan.create, Create::Try);
     assert_eq!(plan.exposed, ["client_jwt", "client_seed"]);
@@ -88,7 +90,7 @@ fn settings_of_ours_mean_our_layout() {
         ("token", "hunter2"),
     ])
     .unwrap();
-    assert_eq!(plan.url, "nats://h?token=hunter2&reconnect_wait=1500ms");
+    assert_eq!(plan.url, "nats://h?token=hunter2&reconnect_wait=1500ms&auto_create=off");
     assert_eq!((&*plan.table, &*plan.prefix), ("t", "p:"));
     assert_eq!(plan.granted.unwrap(), ["a", "b"]);
     assert_eq!((plan.limits.max_value_len, plan.limits.page), (1 << 20, 10));
@@ -130,11 +132,11 @@ fn the_provider_has_defaults_for_both_backends() {
     };
     assert_eq!(
         link(&[("bucket", "b")]).unwrap(),
-        "nats://n:4222?domain=hub&jwt=j&jwt_seed=hunter2&reconnect_wait=1500ms&layout=plain"
+        "nats://n:4222?domain=hub&jwt=j&jwt_seed=hunter2&reconnect_wait=1500ms&layout=plain&auto_create=off"
     );
     assert_eq!(
         link(&[("bucket", "b"), ("cluster_uri", "nats://m"), ("js_domain", "x")]).unwrap(),
-        "nats://m?domain=x&jwt=j&jwt_seed=hunter2&reconnect_wait=1500ms&layout=plain"
+        "nats://m?domain=x&jwt=j&jwt_seed=hunter2&reconnect_wait=1500ms&layout=plain&auto_create=off"
     );
     assert_eq!(link(&[("backend", "redis")]).unwrap(), "redis://r?layout=plain");
     assert_eq!(link(&[("url", "redis://own")]).unwrap(), "redis://own?layout=plain");
@@ -142,9 +144,74 @@ fn the_provider_has_defaults_for_both_backends() {
     let only = given(&[("url", "redis://r"), ("DISABLE_DEFAULT_CONNECTION", "true")], &[]);
     let error = plan(&given(&[], &[]), &only, "c", &registry()).err().unwrap();
     assert!(error.contains("DISABLE_DEFAULT_CONNECTION"), "{error}");
+    let enabled = given(&[("disable_default_connection", "false")], &[]);
+    assert_eq!(plan(&enabled, &only, "c", &registry()).unwrap().url, "redis://r?layout=plain");
     let unknown = given(&[("colour", "hunter2")], &[]);
     let error = plan(&given(&[("bucket", "b")], &[]), &unknown, "c", &registry()).err().unwrap();
     assert!(error.contains("`colour`") && !error.contains("hunter2"), "{error}");
+}
+
+#[test]
+fn a_link_says_things_its_own_way_whatever_the_providers_way_is() {
+    let provider = given(
+        &[
+            ("bucket", "theirs"),
+            ("enable_bucket_auto_create", "true"),
+            ("tls_ca", "-----BEGIN"),
+            ("js_domain", "hub"),
+        ],
+        &[("client_seed", "s"), ("client_jwt", "j")],
+    );
+    let link = |config: &[(&str, &str)]| {
+        plan(&given(config, &[]), &provider, "c", &registry()).map(|plan| {
+            let database = plan.database.to_string();
+            (database, plan.create, plan.url.split_once('?').unwrap().1.to_owned())
+        })
+    };
+    let (database, create, options) = link(&[
+        ("url", "nats://me:hunter2@h/ours?domain=leaf"),
+        ("create", "never"),
+        ("tls_ca_file", "/ca.pem"),
+    ])
+    .unwrap();
+    assert_eq!((&*database, create), ("ours", Create::Never));
+    assert_eq!(
+        options,
+        "domain=leaf&tls_ca_file=%2Fca%2Epem&reconnect_wait=1500ms&auto_create=off"
+    );
+    let (database, create, options) =
+        link(&[("database", "ours"), ("jwt", "mine"), ("jwt_seed", "mine")]).unwrap();
+    assert_eq!((&*database, create), ("ours", Create::Try));
+    assert!(options.contains("jwt=mine&jwt_seed=mine"), "{options}");
+    let (_, _, options) = link(&[("token", "hunter2"), ("layout", "native")]).unwrap();
+    assert!(options.contains("token=hunter2") && !options.contains("jwt"), "{options}");
+}
+
+#[test]
+fn options_in_the_url_are_settings_of_ours() {
+    assert_eq!(of(&[("url", "redis://h?layout=table")]).unwrap().url, "redis://h?layout=table");
+    assert_eq!(of(&[("url", "redis://h?key_prefix=x")]).unwrap().url, "redis://h?key_prefix=x");
+    assert!(refused(&[("url", "redis://h?database=hunter2")]).contains("`database`"));
+    let ca = "-----BEGIN CERTIFICATE-----\n".repeat(2000);
+    assert!(of(&[("bucket", "b"), ("tls_ca", &ca)]).unwrap().url.parse::<StoreUrl>().is_ok());
+}
+
+/// Two of them would be one.
+#[test]
+fn a_layout_without_databases_takes_no_name_of_one() {
+    let plain = |more: &[(&str, &str)]| {
+        let mut config = vec![("url", "redis://h/3"), ("layout", "plain")];
+        config.extend(more);
+        of(&config).map(|plan| plan.database.to_string())
+    };
+    assert_eq!(plain(&[]).unwrap(), "default");
+    assert_eq!(plain(&[("database", "a"), ("template", "{bucket}:{key}")]).unwrap(), "a");
+    for named in [&[("database", "hunter2")][..], &[("identifier", "database")]] {
+        assert!(plain(named).unwrap_err().contains("`template`"), "{named:?}");
+    }
+    assert!(refused(&[("url", "redis://h/hunter2")]).contains("`template`"));
+    let table = [("url", "redis://h/cache?layout=table")];
+    assert_eq!(of(&table).unwrap().database.as_str(), "cache");
 }
 
 #[test]

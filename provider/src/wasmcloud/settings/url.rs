@@ -1,6 +1,6 @@
 //! The URL that a link's settings come to: all that makes a connection, and nothing else, so that equal ones are shared.
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use store_core::config::{Driver, StoreUrl};
 
 use super::backend::Backend;
@@ -24,13 +24,23 @@ const OURS: [&str; 10] = [
 /// Options that the registry takes for every driver.
 const COMMON: [&str; 5] = ["timeout", "retries", "read_only", "trace", "trace_keys"];
 
-/// Takes what the driver is to know; answers its URL, and the database in the path of the one given.
+/// What the driver is to know.
+pub(super) struct Target {
+    pub(super) url: String,
+    /// The database in the path of the URL that was given.
+    pub(super) path: Option<String>,
+    /// Whether the layout keeps one database apart from another.
+    pub(super) has_databases: bool,
+}
+
+/// Takes what the driver is to know. Where a first write must not make a database, the driver is told.
 pub(super) fn url(
     o: &mut Taken,
     backend: Backend,
     driver: &dyn Driver,
     only_upstream: bool,
-) -> Result<(String, Option<String>), String> {
+    first_write_makes: bool,
+) -> Result<Target, String> {
     let given = match backend {
         Backend::Memory => o.text("url").unwrap_or_else(|| "memory://".to_owned()),
         Backend::Redis => o.text("url").unwrap_or_else(|| "redis://127.0.0.1:6379/".to_owned()),
@@ -41,11 +51,26 @@ pub(super) fn url(
     redis::sharing(o)?;
     options.extend(named_by_upstream(o, backend, driver)?);
     options.extend(named_by_driver(o, driver));
-    if backend == Backend::Nats && !is_given(&url, &options, nats::WAIT.0) {
+    let is_given = |options: &[(&str, String)], name| given_option(&url, options, name).is_some();
+    if given_option(&url, &[], "database").is_some() {
+        return Err("setting `url`: name the database in its path, or as `database`".to_owned());
+    }
+    if backend == Backend::Nats && !is_given(&options, nats::WAIT.0) {
         options.push((nats::WAIT.0, nats::WAIT.1.to_owned()));
     }
-    if only_upstream && driver.options().iter().any(|known| known.name == "layout") {
+    let takes = |name| driver.options().iter().any(|known| known.name == name);
+    if only_upstream && takes("layout") {
         options.push(("layout", "plain".to_owned()));
+    }
+    let layout = given_option(&url, &options, "layout");
+    // Plain keys on Redis are in no database but the server's own.
+    let is_bare = backend == Backend::Redis && layout.is_some_and(|layout| layout == "plain");
+    let template = given_option(&url, &options, "template").unwrap_or_default();
+    let has_databases =
+        !is_bare || template.contains("{database}") || template.contains("{bucket}");
+    if !first_write_makes && !is_bare && takes("auto_create") && !is_given(&options, "auto_create")
+    {
+        options.push(("auto_create", "off".to_owned()));
     }
     for (name, value) in options {
         url.push(if url.contains('?') { '&' } else { '?' });
@@ -53,13 +78,26 @@ pub(super) fn url(
         url.push('=');
         url.extend(utf8_percent_encode(&value, NON_ALPHANUMERIC));
     }
-    Ok((url, path))
+    Ok(Target { url, path, has_databases })
 }
 
-fn is_given(url: &str, options: &[(&'static str, String)], name: &str) -> bool {
+/// The value of an option, among these or in the URL.
+fn given_option(url: &str, options: &[(&str, String)], name: &str) -> Option<String> {
+    let mut others = options.iter().filter(|(known, _)| *known == name);
+    others.next().map(|(_, value)| value.clone()).or_else(|| {
+        let in_url = url_options(url).find(|(known, _)| known == name);
+        in_url.map(|(_, value)| value)
+    })
+}
+
+/// The options that a URL carries.
+pub(super) fn url_options(url: &str) -> impl Iterator<Item = (String, String)> {
+    let text = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let query = url.split_once('?').map_or("", |(_, query)| query);
-    options.iter().any(|(known, _)| *known == name)
-        || query.split('&').any(|option| option.split('=').next() == Some(name))
+    query.split('&').filter(|option| !option.is_empty()).map(move |option| {
+        let (name, value) = option.split_once('=').unwrap_or((option, ""));
+        (text(name), text(value))
+    })
 }
 
 /// A URL whose path was taken off: it names the database, or to Redis the number of one. Without it, links to several databases share
