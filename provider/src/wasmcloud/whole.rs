@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use bytes::{Bytes, BytesMut};
+use futures_util::future::BoxFuture;
+use futures_util::stream::{Fuse, FuturesUnordered};
 use futures_util::{FutureExt as _, Stream, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncReadExt as _, ReadBuf};
 use tokio::time::{Sleep, sleep};
@@ -51,12 +53,48 @@ impl Serve for Whole {
     ) -> Result<impl Stream<Item = Result<(NatsContext, SubjectWriter, Parameters)>> + Send + 'static>
     {
         let calls = self.transport.serve(instance, func, paths).await?;
-        let full = self.full;
-        let whole = calls.map(move |call| async move {
-            let (cx, outgoing, incoming) = call?;
-            Ok((cx, outgoing, Parameters::read(incoming, full).await?))
-        });
-        Ok(whole.buffer_unordered(ASIDE))
+        Ok(Calls { calls: Box::pin(calls.fuse()), aside: FuturesUnordered::new(), full: self.full })
+    }
+}
+
+type Call = Result<(NatsContext, SubjectWriter, Parameters)>;
+
+/// The calls of a function, each as soon as its parameters are there.
+struct Calls<S> {
+    calls: Pin<Box<Fuse<S>>>,
+    aside: FuturesUnordered<BoxFuture<'static, Call>>,
+    full: usize,
+}
+
+impl<S: Stream<Item = Result<(NatsContext, SubjectWriter, Reader)>>> Stream for Calls<S> {
+    type Item = Call;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Call>> {
+        if let Poll::Ready(Some(call)) = self.aside.poll_next_unpin(cx) {
+            return Poll::Ready(Some(call));
+        }
+        while self.aside.len() < ASIDE {
+            let (context, outgoing, incoming) = match self.calls.as_mut().poll_next(cx) {
+                Poll::Ready(Some(Ok(call))) => call,
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
+                Poll::Ready(None) if self.aside.is_empty() => return Poll::Ready(None),
+                Poll::Ready(None) | Poll::Pending => break,
+            };
+            let mut parameters = Parameters::new(incoming);
+            match parameters.read_first(self.full) {
+                Ok(true) => return Poll::Ready(Some(Ok((context, outgoing, parameters)))),
+                Ok(false) => self.aside.push(Box::pin(async move {
+                    parameters.read_rest().await?;
+                    Ok((context, outgoing, parameters))
+                })),
+                Err(error) => return Poll::Ready(Some(Err(error.into()))),
+            }
+            // Polled once, so that it wakes this.
+            if let Poll::Ready(Some(call)) = self.aside.poll_next_unpin(cx) {
+                return Poll::Ready(Some(call));
+            }
+        }
+        Poll::Pending
     }
 }
 
@@ -73,22 +111,35 @@ impl Parameters {
         Self { came: Bytes::new(), rest, ended: false, patience: None }
     }
 
-    /// Reads the first message, and all that follows if that was full.
-    async fn read(rest: Reader, full: usize) -> io::Result<Self> {
-        let mut parameters = Self::new(rest);
+    /// Reads the first message, which came with the call, so that this never waits. Whether no other may follow.
+    fn read_first(&mut self, full: usize) -> io::Result<bool> {
         let mut came = BytesMut::new();
-        while !parameters.ended {
+        while !self.ended {
             came.reserve(came.len().max(FIRST));
-            // The first message came with the call, so that reading it never waits.
-            let read = match parameters.rest.read_buf(&mut came).now_or_never() {
-                Some(read) => read?,
-                None if came.len() < full => break,
-                None => parameters.read_buf(&mut came).await?,
-            };
-            parameters.ended = read == 0;
+            match self.rest.read_buf(&mut came).now_or_never() {
+                Some(Ok(read)) => self.ended = read == 0,
+                Some(Err(error)) => return Err(error),
+                None => break,
+            }
+            // A message that has more fills what room there is.
+            if came.len() < came.capacity() && came.len() < full {
+                break;
+            }
         }
-        parameters.came = came.freeze();
-        Ok(parameters)
+        let is_whole = self.ended || came.len() < full;
+        self.came = came.freeze();
+        Ok(is_whole)
+    }
+
+    /// Reads all that follows a first message that was full.
+    async fn read_rest(&mut self) -> io::Result<()> {
+        let mut came = BytesMut::from(std::mem::take(&mut self.came));
+        while !self.ended {
+            came.reserve(came.len().max(FIRST));
+            self.ended = self.read_buf(&mut came).await? == 0;
+        }
+        self.came = came.freeze();
+        Ok(())
     }
 }
 
