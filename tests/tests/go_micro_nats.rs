@@ -345,7 +345,7 @@ async fn compare_and_swap_loses_nothing_beside_writers_in_go() {
         let noticed = Arc::new(Mutex::new(BTreeSet::new()));
         let tasks: Vec<_> = (0..8)
             .map(|_| {
-                let (t, stopped, noticed) = (t.clone(), stopped.clone(), noticed.clone());
+                let (t, stopped, noticed) = (t.clone(), stopped.clone(), Arc::clone(&noticed));
                 tokio::spawn(async move {
                     let mut done = Vec::new();
                     while !*stopped.borrow() {
@@ -378,7 +378,7 @@ async fn compare_and_swap_loses_nothing_beside_writers_in_go() {
             })
         };
         // Go writes on until enough of it was seen: how much that is at a time is a matter of the machine.
-        let until = Instant::now() + Duration::from_secs(60);
+        let until = Instant::now() + Duration::from_mins(1);
         let mut last = String::new();
         for turn in 0.. {
             let value = format!("turn {turn}, ");

@@ -298,7 +298,9 @@ async fn a_write_that_waits_for_hanging_followers_is_done_once() {
     t.increment("sum", 1).await.unwrap();
     let leads: usize = leader[1..].parse().unwrap();
     let followers = [(leads + 1) % 3, (leads + 2) % 3].map(|i| &cluster.nodes[i]);
-    followers.iter().for_each(|node| node.pause());
+    for node in followers {
+        node.pause();
+    }
     let hanging = async {
         let (created, changed, many, sum) = tokio::join!(
             t.write("new", "1").if_absent().into_future(),
@@ -316,7 +318,9 @@ async fn a_write_that_waits_for_hanging_followers_is_done_once() {
     let resuming = async {
         // Longer than one try, shorter than a leader without followers stays one.
         tokio::time::sleep(Duration::from_secs(4)).await;
-        followers.iter().for_each(|node| node.resume());
+        for node in followers {
+            node.resume();
+        }
     };
     tokio::join!(hanging, resuming);
     assert_eq!(t.list().strong().await.unwrap(), ["a", "b", "new", "old", "sum"]);

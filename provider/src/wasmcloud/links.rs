@@ -274,13 +274,13 @@ impl Links {
             Error::Other(format!("component {component:?} is not linked to this provider"))
         })?;
         // The calls of a link that is refused must not land in another store.
-        let by_link = |link: &Link| match &link.state {
-            Ok(ready) => ready.plan.identifier == Identifier::Link,
-            Err(_) => {
-                let meant =
-                    link.given.as_ref().ok().and_then(|given| meant(given, &state.provider));
-                meant.map_or(identifier != "default", |meant| meant == Identifier::Link)
-            }
+        let by_link = |link: &Link| {
+            let meant = if let Ok(ready) = &link.state {
+                Some(ready.plan.identifier)
+            } else {
+                link.given.as_ref().ok().and_then(|given| meant(given, &state.provider))
+            };
+            meant.map_or(identifier != "default", |meant| meant == Identifier::Link)
         };
         if let Some(named) = links.get(identifier).filter(|named| by_link(named)) {
             return Ok(Arc::clone(named));

@@ -68,17 +68,15 @@ impl Serve {
                 Ok(bucket) => call(bucket).await,
                 Err(error) => Err(error),
             };
-            match &done {
-                // The host may end the component without a word: this is where the reason can be read.
-                Err(error) if !is_expected(error) => match self.failures.pass() {
-                    Some(more) => {
-                        let trace = TraceContext::below(parent());
-                        warn!(operation, component, link, %trace, %error, more, "a call failed");
-                    }
-                    None => debug!(%error, "a call failed"),
-                },
-                Err(error) => debug!(%error, "a call failed"),
-                Ok(_) => {}
+            // The host may end the component without a word: this is where the reason can be read.
+            if let Err(error) = &done {
+                let said = if is_expected(error) { None } else { self.failures.pass() };
+                if let Some(more) = said {
+                    let trace = TraceContext::below(parent());
+                    warn!(operation, component, link, %trace, %error, more, "a call failed");
+                } else {
+                    debug!(%error, "a call failed");
+                }
             }
             done
         };

@@ -53,7 +53,7 @@ impl Serve for Whole {
     ) -> Result<impl Stream<Item = Result<(NatsContext, SubjectWriter, Parameters)>> + Send + 'static>
     {
         let calls = self.transport.serve(instance, func, paths).await?;
-        Ok(Calls { calls: Box::pin(calls.fuse()), aside: FuturesUnordered::new(), full: self.full })
+        Ok(Calls { come: Box::pin(calls.fuse()), aside: FuturesUnordered::new(), full: self.full })
     }
 }
 
@@ -61,7 +61,7 @@ type Call = Result<(NatsContext, SubjectWriter, Parameters)>;
 
 /// The calls of a function, each as soon as its parameters are there.
 struct Calls<S> {
-    calls: Pin<Box<Fuse<S>>>,
+    come: Pin<Box<Fuse<S>>>,
     aside: FuturesUnordered<BoxFuture<'static, Call>>,
     full: usize,
 }
@@ -74,7 +74,7 @@ impl<S: Stream<Item = Result<(NatsContext, SubjectWriter, Reader)>>> Stream for 
             return Poll::Ready(Some(call));
         }
         while self.aside.len() < ASIDE {
-            let (context, outgoing, incoming) = match self.calls.as_mut().poll_next(cx) {
+            let (context, outgoing, incoming) = match self.come.as_mut().poll_next(cx) {
                 Poll::Ready(Some(Ok(call))) => call,
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
                 Poll::Ready(None) if self.aside.is_empty() => return Poll::Ready(None),
