@@ -199,6 +199,7 @@ impl Place {
     }
 
     /// Whether the database was there when it was last looked at.
+    #[cfg(feature = "wasmcloud")]
     pub(crate) fn is_there(&self) -> bool {
         matches!(self.seen().get(&self.database), Some(Seen::There))
     }
