@@ -74,6 +74,12 @@ async fn what_others_do_is_seen() {
             (&["DEL", "app:m"], &["m Deleted"]),
             (&["UNLINK", "app:old"], &["old Deleted"]),
             (&["MSET", "app:a", "1", "app:b", "2"], &["a=1", "b=2"]),
+            (&["SET", "app:h", "1"], &["h=1"]),
+            (&["HSET", "other:h", "f", "v"], &[]),
+            // No record lies there any more, and nobody deleted it.
+            (&["RENAME", "other:h", "app:h"], &["h Deleted"]),
+            // Nor is this one.
+            (&["RENAME", "app:h", "app:g"], &["h Deleted", "g Deleted"]),
             (&["SET", "app:a", "3", "PX", "1"], &["a=3 for a while", "a Expired"]),
             (&["SET", "app:b", "3", "PX", "200"], &["b=3 for a while", "b Expired"]),
             (&["SET", "app:b", "4", "PX", "200"], &["b=4 for a while"]),

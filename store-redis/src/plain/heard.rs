@@ -38,6 +38,8 @@ pub(super) struct Mark {
     pub(super) ended: Option<Gone>,
     /// It was changed, after that if it was gone.
     pub(super) changed: bool,
+    /// Another key was put in its place, of whatever type.
+    pub(super) replaced: bool,
 }
 
 impl Mark {
@@ -50,12 +52,14 @@ impl Mark {
             b"keymiss" | b"new" | b"overwritten" | b"type_changed" => return None,
             _ => None,
         };
-        Some(Self { since: Instant::now(), ended, changed: ended.is_none() })
+        let replaced = matches!(event, b"rename_to" | b"move_to" | b"copy_to" | b"restore");
+        Some(Self { since: Instant::now(), ended, changed: ended.is_none(), replaced })
     }
 
     /// What both say, the other one later.
     pub(super) fn then(self, later: Self) -> Self {
-        Self { ended: later.ended.or(self.ended), changed: later.changed, ..self }
+        let (ended, replaced) = (later.ended.or(self.ended), self.replaced || later.replaced);
+        Self { since: self.since, ended, changed: later.changed, replaced }
     }
 }
 

@@ -55,6 +55,18 @@ struct Wire {
     probed: Instant,
 }
 
+/// What lies at a key.
+struct Found {
+    record: Option<Record>,
+    /// How long it lives, if not for ever.
+    life: Option<Duration>,
+    /// Something else than a record.
+    is_other: bool,
+}
+
+/// What `PTTL` answers where there is no key.
+const NO_KEY: i64 = -2;
+
 enum Phase {
     /// Changes may be missing: all begins anew.
     Begin,
@@ -171,12 +183,8 @@ async fn setting(link: &Link, name: &str) -> Result<Option<String>> {
 }
 
 impl Wire {
-    /// The records at some keys; and how long each lives, if not for ever.
-    async fn read(
-        &self,
-        prefix: &str,
-        keys: &[&str],
-    ) -> Result<Vec<(Option<Record>, Option<Duration>)>> {
+    /// What lies at some keys.
+    async fn read(&self, prefix: &str, keys: &[&str]) -> Result<Vec<Found>> {
         // No transaction: what the server says of its own in between would come in the middle of its answer.
         let mut pipe = Pipeline::with_capacity(6 * keys.len());
         for key in keys {
@@ -186,7 +194,7 @@ impl Wire {
         }
         let answers = self.link.each(&pipe).await.map_err(|error| fault(error, Effect::Read))?;
         let mut answers = answers.into_iter();
-        let mut records = Vec::with_capacity(keys.len());
+        let mut all = Vec::with_capacity(keys.len());
         for key in keys {
             let record = match self.ask.record(Key::new(key)?, &mut answers)? {
                 Ok(record) => record,
@@ -196,10 +204,11 @@ impl Wire {
             };
             let left = reply::int(&answers.next().ok_or_else(unexpected)?)?;
             // One more, so that its time has come when somebody asks.
-            let left = u64::try_from(left).ok().map(|left| Duration::from_millis(left + 1));
-            records.push((record, left));
+            let life = u64::try_from(left).ok().map(|left| Duration::from_millis(left + 1));
+            let is_other = record.is_none() && left != NO_KEY;
+            all.push(Found { record, life, is_other });
         }
-        Ok(records)
+        Ok(all)
     }
 
     /// Has the server notice that a record has expired, which it then tells. Whether each is still there.
@@ -370,7 +379,8 @@ impl Watcher {
             let names: Vec<&str> = marks.iter().map(|(key, _)| &**key).collect();
             let reads = wire.read(&prefix, &names).await?;
             let mut again = Vec::new();
-            for ((key, mark), (record, life)) in marks.into_iter().zip(reads) {
+            for ((key, mark), found) in marks.into_iter().zip(reads) {
+                let Found { record, life, is_other } = found;
                 // Value and expiry are two answers: what changed in between may be of two states.
                 match wire.heard.take_of(&key) {
                     Some(more) if left > 0 => again.push((key, mark.then(more))),
@@ -386,8 +396,11 @@ impl Watcher {
                                 self.ready.push_back(Event::Put(record));
                             }
                             (None, Some(reason)) => self.ready.push_back(gone(key, reason)),
-                            // Its end is said next.
-                            (None, None) if wire.tells_expiry => {}
+                            (None, None) if is_other && mark.replaced => {
+                                self.ready.push_back(gone(key, Gone::Deleted));
+                            }
+                            // No record of ours; or its end is said next.
+                            (None, None) if is_other || wire.tells_expiry => {}
                             (None, None) => self.ready.push_back(gone(key, Gone::Expired)),
                         }
                     }
@@ -442,7 +455,7 @@ impl Watcher {
         for key in keys {
             wire.heard.take_of(key);
         }
-        let changed = Mark { since: Instant::now(), ended: None, changed: true };
+        let changed = Mark { since: Instant::now(), ended: None, changed: true, replaced: false };
         self.show(keys.iter().map(|key| (key.clone(), changed)).collect()).await?;
         // What ended meanwhile was never shown.
         let mut new = self.ready.split_off(from);
