@@ -5,134 +5,15 @@
 #[allow(dead_code, reason = "other tests use the rest")]
 mod host;
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Result as Wire;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
+use host::component::{Component, Error, call, store};
 use host::told::Told;
 use host::{HOST, Host, LATTICE, PROVIDER, Start, by, link, source, spawn};
 use serde_json::json;
-
-#[allow(missing_docs, clippy::pedantic, clippy::clone_on_ref_ptr, clippy::use_self)]
-#[allow(clippy::future_not_send, unused_qualifications, unreachable_pub)]
-mod bindings {
-    wit_bindgen_wrpc::generate!({ path: "wit", world: "host" });
-}
-use bindings::wrpc::keyvalue::{atomics, batch, store};
-use store::Error;
-
-type Answer<T> = Result<T, Error>;
-
-/// A call that must be answered: never bare, as a lost answer would hang the test.
-async fn call<T>(call: impl Future<Output = Wire<T>>) -> T {
-    let answer = tokio::time::timeout(Duration::from_secs(10), call).await;
-    answer.expect("an answer in time").expect("an answer, not a failed invocation")
-}
-
-/// A component, by one of its links.
-#[derive(Clone)]
-struct Component<'a> {
-    host: &'a Host,
-    id: &'a str,
-    link: &'a str,
-    bucket: &'a str,
-}
-
-impl<'a> Component<'a> {
-    fn new(host: &'a Host, id: &'a str) -> Self {
-        Self { host, id, link: "default", bucket: "default" }
-    }
-
-    fn link(mut self, link: &'a str) -> Self {
-        self.link = link;
-        self
-    }
-
-    fn bucket(mut self, bucket: &'a str) -> Self {
-        self.bucket = bucket;
-        self
-    }
-
-    #[expect(clippy::unnecessary_wraps, reason = "as calls take it")]
-    fn cx(&self) -> Option<async_nats::HeaderMap> {
-        Some(by(self.id, self.link))
-    }
-
-    async fn get(&self, key: &str) -> Answer<Option<Bytes>> {
-        call(store::get(&self.host.wrpc, self.cx(), self.bucket, key)).await
-    }
-
-    async fn set(&self, key: &str, value: impl Into<Bytes>) -> Answer<()> {
-        call(store::set(&self.host.wrpc, self.cx(), self.bucket, key, &value.into())).await
-    }
-
-    async fn delete(&self, key: &str) -> Answer<()> {
-        call(store::delete(&self.host.wrpc, self.cx(), self.bucket, key)).await
-    }
-
-    async fn exists(&self, key: &str) -> Answer<bool> {
-        call(store::exists(&self.host.wrpc, self.cx(), self.bucket, key)).await
-    }
-
-    async fn list_keys(&self, cursor: Option<u64>) -> Answer<(Vec<String>, Option<u64>)> {
-        let page = call(store::list_keys(&self.host.wrpc, self.cx(), self.bucket, cursor)).await?;
-        Ok((page.keys, page.cursor))
-    }
-
-    async fn increment(&self, key: &str, delta: u64) -> Answer<u64> {
-        call(atomics::increment(&self.host.wrpc, self.cx(), self.bucket, key, delta)).await
-    }
-
-    async fn get_many(&self, keys: &[&str]) -> Answer<Vec<Option<(String, Bytes)>>> {
-        call(batch::get_many(&self.host.wrpc, self.cx(), self.bucket, keys)).await
-    }
-
-    async fn set_many(&self, pairs: &[(&str, &str)]) -> Answer<()> {
-        let pairs: Vec<_> =
-            pairs.iter().map(|(k, v)| (*k, Bytes::copy_from_slice(v.as_bytes()))).collect();
-        let pairs: Vec<_> = pairs.iter().map(|(key, value)| (*key, value)).collect();
-        call(batch::set_many(&self.host.wrpc, self.cx(), self.bucket, &pairs)).await
-    }
-
-    async fn delete_many(&self, keys: &[&str]) -> Answer<()> {
-        call(batch::delete_many(&self.host.wrpc, self.cx(), self.bucket, keys)).await
-    }
-
-    /// Every function fails, each with a typed error that says this.
-    async fn refused(&self, why: &str) {
-        let errors = [
-            self.get("k").await.map(drop),
-            self.set("k", "v").await,
-            self.delete("k").await,
-            self.exists("k").await.map(drop),
-            self.list_keys(None).await.map(drop),
-            self.increment("n", 1).await.map(drop),
-            self.get_many(&["k"]).await.map(drop),
-            self.set_many(&[("k", "v")]).await,
-            self.delete_many(&["k"]).await,
-        ];
-        for error in errors {
-            let error = format!("{:?}", error.expect_err(why));
-            assert!(error.contains(why), "{error}");
-        }
-    }
-
-    /// Waits until a call is answered so, as a link's message has no answer.
-    async fn until(&self, settled: impl Fn(&Answer<Option<Bytes>>) -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(5);
-        loop {
-            let answer = self.get("k").await;
-            if settled(&answer) {
-                return;
-            }
-            assert!(Instant::now() < deadline, "{answer:?}\n{}", self.host.log());
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-}
 
 fn memory() -> serde_json::Value {
     json!({"backend": "memory"})

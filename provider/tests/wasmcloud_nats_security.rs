@@ -14,26 +14,13 @@ mod nats;
 
 use std::time::Duration;
 
-use anyhow::Result as Wire;
 use bytes::Bytes;
+use host::component::{Error, call, store};
 use host::{Host, Start, by, link};
 use keys::{Operator, certificates};
 use nats::{Server, Setup};
 use nkeys::KeyPair;
 use serde_json::{Value, json};
-
-#[allow(missing_docs, clippy::pedantic, clippy::clone_on_ref_ptr, clippy::use_self)]
-#[allow(clippy::future_not_send, unused_qualifications, unreachable_pub)]
-mod bindings {
-    wit_bindgen_wrpc::generate!({ path: "wit", world: "host" });
-}
-use bindings::wrpc::keyvalue::store;
-use store::Error;
-
-async fn call<T>(call: impl Future<Output = Wire<T>>) -> T {
-    let answer = tokio::time::timeout(Duration::from_secs(15), call).await;
-    answer.expect("an answer in time").expect("an answer, not a failed invocation")
-}
 
 async fn get(host: &Host, link: &str, key: &str) -> Result<Option<Bytes>, Error> {
     call(store::get(&host.wrpc, Some(by("c1", link)), link, key)).await

@@ -16,26 +16,13 @@ mod redis;
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result as Wire;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
+use host::component::{Error, atomics, batch, call, store};
 use host::told::Told;
 use host::{Host, Start, by, link, source};
 use redis::Server;
 use serde_json::{Value, json};
-
-#[allow(missing_docs, clippy::pedantic, clippy::clone_on_ref_ptr, clippy::use_self)]
-#[allow(clippy::future_not_send, unused_qualifications, unreachable_pub)]
-mod bindings {
-    wit_bindgen_wrpc::generate!({ path: "wit", world: "host" });
-}
-use bindings::wrpc::keyvalue::{atomics, batch, store};
-use store::Error;
-
-async fn call<T>(call: impl Future<Output = Wire<T>>) -> T {
-    let answer = tokio::time::timeout(Duration::from_secs(10), call).await;
-    answer.expect("an answer in time").expect("an answer, not a failed invocation")
-}
 
 async fn get(host: &Host, link: &str, key: &str) -> Result<Option<Bytes>, Error> {
     call(store::get(&host.wrpc, Some(by("c1", link)), "default", key)).await

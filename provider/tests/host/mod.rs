@@ -1,5 +1,6 @@
 //! A wasmCloud host as far as a provider can tell: the lattice subjects over a real nats-server, and nothing of wasmCloud.
 
+pub(crate) mod component;
 pub(crate) mod told;
 
 use std::process::Stdio;

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use wrpc_transport_nats::NatsContext;
 
+use super::component::bindings::{self, exports::wrpc::keyvalue::watcher};
 use super::{Host, LATTICE, PROVIDER};
-use crate::bindings::{self, exports::wrpc::keyvalue::watcher};
 
 /// What it was told, in order: `key=value`, and `-key` of what is gone.
 #[derive(Clone, Default)]
