@@ -43,6 +43,8 @@ struct Watcher {
     phase: Phase,
     ready: VecDeque<Event>,
     lives: Lives,
+    /// What was shown of keys that never rest, until they are looked at again: they may not have changed since.
+    restless: HashMap<String, Record>,
 }
 
 /// A connection that the server tells of changes.
@@ -134,6 +136,7 @@ impl Plain {
             phase: Phase::Live,
             ready: VecDeque::new(),
             lives: Lives::default(),
+            restless: HashMap::new(),
         };
         watcher.begin(show).await?;
         // What happens is looked at when it does, however seldom the stream is polled: later, several changes would be one.
@@ -247,6 +250,7 @@ impl Watcher {
         let ask = Ask::of(connector.link("").await?.major);
         self.wire = Some(Wire { link, heard, ask, tells_expiry, probed: Instant::now() });
         self.lives = Lives::default();
+        self.restless.clear();
         self.phase = Phase::Present { cursor: 0, seen: HashSet::new(), show };
         Ok(())
     }
@@ -379,31 +383,39 @@ impl Watcher {
             let names: Vec<&str> = marks.iter().map(|(key, _)| &**key).collect();
             let reads = wire.read(&prefix, &names).await?;
             let mut again = Vec::new();
-            for ((key, mark), found) in marks.into_iter().zip(reads) {
+            for ((key, mut mark), found) in marks.into_iter().zip(reads) {
                 let Found { record, life, is_other } = found;
                 // Value and expiry are two answers: what changed in between may be of two states.
-                match wire.heard.take_of(&key) {
-                    Some(more) if left > 0 => again.push((key, mark.then(more))),
-                    more => {
-                        let mut mark = more.map_or(mark, |more| mark.then(more));
-                        if !wire.tells_expiry && self.lives.were_over(&key, mark.since) {
-                            mark.ended = mark.ended.or(Some(Gone::Expired));
-                        }
-                        self.lives.set(&key, record.as_ref().and(life).map(|l| Instant::now() + l));
-                        match (record, mark.ended) {
-                            (Some(record), ended) => {
-                                self.ready.extend(ended.map(|reason| gone(key, reason)));
-                                self.ready.push_back(Event::Put(record));
-                            }
-                            (None, Some(reason)) => self.ready.push_back(gone(key, reason)),
-                            (None, None) if is_other && mark.replaced => {
-                                self.ready.push_back(gone(key, Gone::Deleted));
-                            }
-                            // No record of ours; or its end is said next.
-                            (None, None) if is_other || wire.tells_expiry => {}
-                            (None, None) => self.ready.push_back(gone(key, Gone::Expired)),
-                        }
+                if left > 0
+                    && let Some(more) = wire.heard.take_of(&key)
+                {
+                    again.push((key, mark.then(more)));
+                    continue;
+                }
+                // It never rests: this much is shown, and what was said since, maybe after this answer, is for the next look.
+                let is_read_again = wire.heard.has(&key);
+                if !wire.tells_expiry && self.lives.were_over(&key, mark.since) {
+                    mark.ended = mark.ended.or(Some(Gone::Expired));
+                }
+                self.lives.set(&key, record.as_ref().and(life).map(|l| Instant::now() + l));
+                let shown = self.restless.remove(&key);
+                if is_read_again && let Some(record) = &record {
+                    self.restless.insert(key.clone(), record.clone());
+                }
+                match (record, mark.ended) {
+                    // As it was when it was shown.
+                    (Some(record), _) if shown.as_ref() == Some(&record) => {}
+                    (Some(record), ended) => {
+                        self.ready.extend(ended.map(|reason| gone(key, reason)));
+                        self.ready.push_back(Event::Put(record));
                     }
+                    (None, Some(reason)) => self.ready.push_back(gone(key, reason)),
+                    (None, None) if is_other && mark.replaced => {
+                        self.ready.push_back(gone(key, Gone::Deleted));
+                    }
+                    // No record of ours; or its end is said next.
+                    (None, None) if is_other || is_read_again || wire.tells_expiry => {}
+                    (None, None) => self.ready.push_back(gone(key, Gone::Expired)),
                 }
             }
             marks = again;

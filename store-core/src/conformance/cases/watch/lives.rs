@@ -32,6 +32,36 @@ pub(super) fn cases() -> Vec<Case> {
                 .await
         }),
         case(
+            "watch/hot",
+            "a watch of a key that never rests ends up with what was done last, whatever was done while it looked",
+        )
+        .needs([F::Watch])
+        .run(|cx| async move {
+            let t = cx.table()?;
+            let mut watch = cx.watch(&t).await?;
+            let mut view = View::default();
+            for round in 0..20 {
+                for i in 0..5 {
+                    // Of one key, but for the last: changes come faster than a watcher that reads can follow.
+                    let pairs = (0..40).map(|step| ("k", format!("{round}-{i}-{step}")));
+                    for written in t.write_many(pairs).await {
+                        written?;
+                    }
+                }
+                let last = format!("{round}");
+                if round % 2 == 0 {
+                    t.delete("k").await?;
+                } else {
+                    t.write("k", &*last).await?;
+                }
+                t.write("end", &*last).await?;
+                watch.fold_until(&mut view, |v| v.value("end").as_ref() == Some(&last)).await?;
+                let want = (round % 2 == 1).then_some(last);
+                watch.fold_until(&mut view, |v| v.value("k") == want).await?;
+            }
+            Ok(())
+        }),
+        case(
             "watch/order-under-lag",
             "a watcher that lags never sees an older state after a newer one",
         )
