@@ -31,9 +31,9 @@ local function log(rev, ...)
   call('DEL', L)
 end
 
--- What is gone and not in the changelog cannot be told to who resumes before it.
+-- What is gone and not in the changelog cannot be told to who resumes before it, and what is in it only while the changelog is there.
 local function gone(rev, kind, k)
-  if not log(rev, kind, k) then call('HSET', H, 'g', rev) end
+  call('HSET', H, log(rev, kind, k) and 'd' or 'g', rev)
 end
 
 -- Revisions follow each other without gaps, so that a gap in the changelog is a loss. Each is taken at once from the counter:

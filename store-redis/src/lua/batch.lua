@@ -168,5 +168,5 @@ if #hsets > 0 then call('HSET', M, unpack(hsets)) end
 if #adds > 0 then call('ZADD', I, unpack(adds)) end
 if #dues > 0 then call('ZADD', X, unpack(dues)) end
 if rev < last then call('DECRBY', R, fmt('%.0f', last - rev)) end
-if forgotten and not logged then call('HSET', H, 'g', forgotten) end
+if forgotten then call('HSET', H, logged and 'd' or 'g', forgotten) end
 return out

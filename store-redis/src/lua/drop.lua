@@ -32,6 +32,6 @@ if R and call('EXISTS', R) == 1 then
       end
     end
   end
-  if not watched then call('HSET', H, 'g', string.format('%.0f', last)) end
+  call('HSET', H, watched and 'd' or 'g', string.format('%.0f', last))
 end
 return n

@@ -13,6 +13,15 @@ if last and n and tonumber(last) > tonumber(n) then
   call('DEL', L)
   last = nil
 end
-if not last then call('XADD', L, n and n .. '-0' or '0-1', 'w', '') end
+local g = call('HGET', H, 'g') or '0'
+if not last then
+  -- The removals that the changelog before this one told are told nowhere any more.
+  local d = call('HGET', H, 'd')
+  if d and tonumber(d) > tonumber(g) then
+    g = d
+    call('HSET', H, 'g', g)
+  end
+  call('XADD', L, n and n .. '-0' or '0-1', 'w', '')
+end
 call('EXPIRE', L, ARGV[2])
-return {n or last or '0', call('HGET', H, 'g') or '0'}
+return {n or last or '0', g}

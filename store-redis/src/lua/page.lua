@@ -48,7 +48,7 @@ for i = 1, n do
         local rev = string.format('%.0f', call('INCR', R))
         local r = redis.pcall('XADD', L, 'NOMKSTREAM', 'MAXLEN', '~', 10000, rev .. '-0', 'e', k)
         if type(r) == 'table' and r.err then call('DEL', L) end
-        if type(r) ~= 'string' then call('HSET', H, 'g', rev) end
+        call('HSET', H, type(r) == 'string' and 'd' or 'g', rev)
       end
     end
   end

@@ -22,7 +22,7 @@ for _, k in ipairs(ks) do
       local rev = fmt('%.0f', call('INCR', R))
       local r = redis.pcall('XADD', L, 'NOMKSTREAM', 'MAXLEN', '~', 10000, rev .. '-0', 'x', k)
       if type(r) == 'table' and r.err then call('DEL', L) end
-      if type(r) ~= 'string' then call('HSET', H, 'g', rev) end
+      call('HSET', H, type(r) == 'string' and 'd' or 'g', rev)
     end
   else
     -- Written anew by somebody else, or given another life: the value's own key is right, the entry is not.

@@ -7,7 +7,7 @@
 //! | `{db/table}#m` | hash | key -> `revision expiry metadata` |
 //! | `{db/table}#x` | sorted set | key -> expiry in ms |
 //! | `{db/table}#l` | stream | the latest changes, while somebody watches |
-//! | `{db/table}#h` | hash | `g`: the last removal that is not in the log; `run`: the server's run that the revision is of |
+//! | `{db/table}#h` | hash | `g`: the last removal that is not in the log; `d`: the last one that is in it, or in one before it; `run`: the server's run that the revision is of |
 //! | `{db/table}#v` | string | the version of the database's configuration |
 //! | `{db/table}#r<version>` | string | the last revision |
 //! | `{db/table}~<id>` | string | a large value on its way, for a minute |

@@ -228,8 +228,10 @@ impl Watcher {
             }
             Phase::Live => match self.notes.recv().await {
                 Ok(Note::Entries(entries)) => {
-                    if !self.take(&entries).await? {
-                        self.phase = Phase::CatchUp { synced: false };
+                    // Should a value of them not be read, only the changelog has them.
+                    self.phase = Phase::CatchUp { synced: false };
+                    if self.take(&entries).await? {
+                        self.phase = Phase::Live;
                     }
                 }
                 Ok(Note::Lost) => self.phase = Phase::Begin,
