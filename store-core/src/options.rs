@@ -535,7 +535,9 @@ impl Scope {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Start {
-    /// With the present records, then [`Event::Synced`], then changes.
+    /// With the present records, then [`Event::Synced`], then changes. A record that is there throughout is shown before `Synced`,
+    /// however often it is written meanwhile; in which of its states is not said, a later one follows. What was
+    /// shown and ends meanwhile is told as an [`Event::Delete`] before it.
     #[default]
     Snapshot,
     /// With changes made after the watch was opened.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use store_core::{Error, ListOptions, U64Page};
 
 use crate::gather::{Want, newest};
@@ -32,14 +32,25 @@ impl Table {
             && self.known.direct
             && self.shared.server()?.has_multi()
             && via != Via::Leader;
-        // A copy or a mirror that is behind may miss what this store wrote: the leader has what comes after its last message.
+        // A copy or a mirror that is behind may miss what this store wrote: the leader has what comes after its last message, up to
+        // where the stream is then. Beside writers a listing would have no end otherwise.
         let doubts = via == Via::Copy && self.bucket.acked.recent() > 0;
-        let mut at_end = false;
+        let (mut at_end, mut end) = (false, None);
         let (mut items, mut faults) = (Vec::new(), Vec::new());
-        let (mut from, mut round, mut size) = (from.max(1), 0, limit.saturating_add(skip));
+        let begin = from.max(1);
+        let (mut from, mut round, mut size) = (begin, 0, limit.saturating_add(skip));
         loop {
+            // However little passes: whoever asked gets what there is, and where to go on.
+            if self.deadline.has_passed() && from > begin {
+                return Ok((items, faults, Some(from)));
+            }
             let (messages, more, behind) = if at_end {
+                let end = match end {
+                    Some(end) => end,
+                    None => *end.insert(self.last_of_all().await?),
+                };
                 let next = self.after_last(&filter, from).await?;
+                let next = next.filter(|next| next.sequence <= end);
                 let more = next.is_some();
                 (next.into_iter().collect(), more, from)
             } else if paged {
@@ -108,6 +119,15 @@ impl Table {
             |m: &Stored| newest.get(&*m.subject).is_none_or(|at| *at == Some(m.sequence));
         messages.retain(is_newest);
         Ok(messages)
+    }
+
+    /// The last sequence of the stream, as who has the last word knows it.
+    async fn last_of_all(&self) -> Result<u64, Fail> {
+        let (js, stream) = (self.authority(), &self.bucket.stream);
+        let info = js.stream_info(stream, &Json::Null, self.deadline).await;
+        let info = info.map_err(|fault| Fail::Error(fault.into_error(false)))?;
+        let info = info.ok_or_else(|| self.gone())?;
+        Ok(info.pointer("/state/last_seq").and_then(Json::as_u64).unwrap_or(0))
     }
 
     /// The leader's next message.

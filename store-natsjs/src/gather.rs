@@ -18,6 +18,9 @@ use crate::wire::stored::Stored;
 const STRAY_BYTES: usize = 256 * 1024;
 /// A page at least so large has bodies with its names, where the whole table is hardly larger.
 const LARGE: usize = 8192;
+/// The subjects that a server names at a time, and how many of them are asked for again with the next ones.
+const SUBJECTS: usize = 100_000;
+const OVERLAP: usize = 100;
 /// Names that are looked up at a time, so that only so many values are held.
 const LOOKED_UP: usize = 4096;
 
@@ -98,15 +101,15 @@ impl Table {
         via: Via,
     ) -> Result<Option<Vec<Stored>>, Fail> {
         let (mut round, mut messages) = (0, Vec::new());
-        let (mut from, mut up_to) = (None, None);
+        let (mut from, mut shown) = (None, 0);
         loop {
             let mut body = json!({ "multi_last": [filter] });
             if !bodies {
                 body["max_bytes"] = STRAY_BYTES.into();
             }
-            if let (Some(from), Some(up_to)) = (from, up_to) {
+            if let Some(from) = from {
+                // Up to the end, which is further away by now: what was written again meanwhile is nowhere else.
                 body["seq"] = u64::into(from);
-                body["up_to_seq"] = u64::into(up_to);
             }
             let js = &self.shared.js;
             let batch = match js.batch(&self.bucket.stream, &body, self.deadline).await {
@@ -123,24 +126,22 @@ impl Table {
                 return Ok(None);
             }
             // A copy or a mirror that is behind may miss what this store wrote.
-            let recent = self.bucket.acked.recent();
-            if via == Via::Copy && recent > 0 && up_to.is_none() {
-                let shows = match batch.up_to {
-                    Some(shown) => shown >= recent,
-                    None => self.subjects(filter).await?.is_empty(),
-                };
-                if !shows {
-                    return Ok(None);
-                }
+            let recent = if via == Via::Copy { self.bucket.acked.recent() } else { 0 };
+            // And so may one that is further behind than the one before: what that had as written again is passed already.
+            let shows = match batch.up_to {
+                Some(up_to) => up_to >= shown.max(recent),
+                None if from.is_some() => false,
+                None => recent == 0 || self.subjects(filter).await?.is_empty(),
+            };
+            if !shows {
+                return Ok(None);
             }
             messages.extend(batch.messages);
             if batch.pending == 0 {
                 return Ok(Some(messages));
             }
-            (from, up_to) = (Some(batch.last + 1), batch.up_to.or(up_to));
-            if up_to.is_none() {
-                return Ok(None);
-            }
+            let Some(up_to) = batch.up_to else { return Ok(None) };
+            (from, shown) = (Some(batch.last + 1), up_to);
         }
     }
 
@@ -214,20 +215,32 @@ impl Table {
 
     /// The subjects that the leader has.
     async fn subjects(&self, filter: &str) -> Result<Vec<String>, Fail> {
-        let mut subjects = Vec::new();
+        let (mut subjects, mut offset) = (Vec::<String>::new(), 0_usize);
         loop {
-            let body = json!({ "subjects_filter": filter, "offset": subjects.len() });
+            let body = json!({ "subjects_filter": filter, "offset": offset });
             let stream = &self.bucket.stream;
             let info = self.authority().stream_info(stream, &body, self.deadline).await;
             let info = info.map_err(|fault| fault.into_error(false))?;
             let info = info.ok_or_else(|| self.gone())?;
             let page = info.pointer("/state/subjects").and_then(Json::as_object);
-            let found = page.map_or(0, serde_json::Map::len);
-            subjects.extend(page.into_iter().flat_map(|page| page.keys().cloned()));
+            let mut found: Vec<&String> = page.into_iter().flat_map(|page| page.keys()).collect();
+            // Pages are sorted, within and one after the other.
+            found.sort_unstable();
+            let last = subjects.last();
+            if offset > 0 && found.first().is_none_or(|first| Some(*first) > last) {
+                // What was in between has moved to the front, as others are gone.
+                offset = offset.saturating_sub(SUBJECTS);
+                continue;
+            }
+            let (end, page) = (offset + found.len(), found.len());
+            let new = found.partition_point(|subject| Some(*subject) <= last);
+            let new: Vec<String> = found.drain(new..).cloned().collect();
+            subjects.extend(new);
             let total = info.get("total").and_then(Json::as_u64).unwrap_or(0);
-            if found == 0 || subjects.len() as u64 >= total {
+            if page == 0 || end as u64 >= total {
                 return Ok(subjects);
             }
+            offset = end - OVERLAP.min(page - 1);
         }
     }
 
@@ -238,7 +251,7 @@ impl Table {
         info.ok_or_else(|| self.gone())
     }
 
-    fn gone(&self) -> Fail {
+    pub(crate) fn gone(&self) -> Fail {
         self.bucket.learn(None);
         Fail::Gone
     }

@@ -201,7 +201,7 @@ impl Table {
             }
         }
         page.next = last.filter(|_| more).map(|last| Cursor::new(ns, BY_KEY, last.as_bytes()));
-        self.read_into(&mut page, unread).await?;
+        self.read_into(&mut page, unread, via).await?;
         Ok(page)
     }
 
@@ -285,7 +285,7 @@ impl Table {
         let mut page = Page::new(Vec::with_capacity(part.names.len()), next);
         let keys = |names: Vec<names::Name>| names.into_iter().map(|name| name.key.into());
         if bodies || self.layout().names_need_bodies() {
-            self.read_into(&mut page, keys(part.names).collect()).await?;
+            self.read_into(&mut page, keys(part.names).collect(), Via::Copy).await?;
             return Ok(page);
         }
         // Somebody may have given a record more time than it had when its name was read.
@@ -293,7 +293,7 @@ impl Table {
         let is_due = |name: &names::Name| name.expires.is_some_and(|at| at <= now);
         let mut due = Page::default();
         let names = part.names.iter().filter(|name| is_due(name));
-        self.read_into(&mut due, keys(names.cloned().collect()).collect()).await?;
+        self.read_into(&mut due, keys(names.cloned().collect()).collect(), Via::Copy).await?;
         let mut due = due.items.into_iter().peekable();
         for name in part.names {
             if !is_due(&name) {
@@ -310,10 +310,11 @@ impl Table {
         &self,
         page: &mut Page<(String, Entry)>,
         keys: Vec<String>,
+        via: Via,
     ) -> Result<(), Fail> {
         let place = |key: &String| self.bucket.subject(&self.layout().place(&self.name, key));
         let subjects: Vec<String> = keys.iter().map(place).collect();
-        for stored in self.newest_many(&subjects, Via::Copy).await {
+        for stored in self.newest_many(&subjects, via).await {
             let line = stored?.and_then(|stored| self.line(&stored, true));
             if let Some(Line { key, entry: Some(entry), .. }) = line {
                 push(page, key, entry);

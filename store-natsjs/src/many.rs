@@ -272,6 +272,18 @@ impl Table {
         for stored in self.newest_many(&subjects, via).await {
             state.push(stored?);
         }
+        if via != Via::Leader {
+            // What is not there is not removed, and no condition of the server's would find out that a copy was behind.
+            let is_live = |i: usize| state[i].as_ref().is_some_and(|stored| self.is_live(stored));
+            let is_doubted = |i: &usize| matches!(ops[*i], Op::Remove(_)) && !is_live(*i);
+            let doubted: Vec<usize> = (0..ops.len()).filter(is_doubted).collect();
+            let again: Vec<String> = doubted.iter().map(|i| subjects[*i].clone()).collect();
+            for (i, stored) in doubted.into_iter().zip(self.newest_many(&again, Via::Leader).await)
+            {
+                state[i] = stored?;
+            }
+        }
+        let mut absent = Vec::new();
         let mut steps = Vec::with_capacity(ops.len());
         let changing = ops.iter().filter(|op| !matches!(op, Op::Check { .. }));
         let changed: HashSet<Key<'_>> = changing.map(Op::key).collect();
@@ -304,24 +316,32 @@ impl Table {
                     if let (Some(_), Some(now)) = (live, now) {
                         let draft = self.tombstone(now);
                         steps.push(Step { at, subject, draft, expected: Some((None, sequence)) });
+                    } else {
+                        absent.push((at, subject, sequence));
                     }
                 }
                 Op::Check { condition, .. } if condition.is_any() => {}
                 // The write of the same record carries it.
                 Op::Check { key, .. } if changed.contains(key) => {}
-                _ => {
-                    // A tombstone elsewhere carries the condition: a check changes nothing itself.
-                    let mut headers = HeaderMap::new();
-                    headers.insert(OPERATION, "DEL");
-                    let draft =
-                        Draft { headers, payload: Bytes::new(), expires: None, until: None };
-                    let carrier = self.bucket.subject(&format!("{CARRIER}.{}", steps.len()));
-                    let expected = Some((Some(subject), sequence));
-                    steps.push(Step { at, subject: carrier, draft, expected });
-                }
+                _ => steps.push(self.carrier(at, subject, sequence, steps.len())),
+            }
+        }
+        // What was absent stays so until the others are written.
+        if !steps.is_empty() {
+            for (at, subject, sequence) in absent {
+                steps.push(self.carrier(at, subject, sequence, steps.len()));
             }
         }
         Ok(steps)
+    }
+
+    /// A tombstone elsewhere that carries the condition that a record stays as it is, and changes nothing itself.
+    fn carrier(&self, at: usize, subject: String, sequence: u64, number: usize) -> Step {
+        let mut headers = HeaderMap::new();
+        headers.insert(OPERATION, "DEL");
+        let draft = Draft { headers, payload: Bytes::new(), expires: None, until: None };
+        let carrier = self.bucket.subject(&format!("{CARRIER}.{number}"));
+        Step { at, subject: carrier, draft, expected: Some((Some(subject), sequence)) }
     }
 
     /// Publishes a batch; the sequence of its first message.

@@ -333,6 +333,8 @@ pub(crate) struct Bucket {
     /// Watches that wait for the bucket.
     pub(crate) expecting: Mutex<Vec<Weak<Slot>>>,
     known: Mutex<Option<(Arc<Known>, Instant)>>,
+    /// When the stream was made that what was written is of: while nothing is known of it, it may be the same.
+    created: Mutex<Option<u64>>,
     looking: tokio::sync::Mutex<()>,
 }
 
@@ -348,6 +350,7 @@ impl Bucket {
             names: Names::default(),
             expecting: Mutex::default(),
             known: Mutex::default(),
+            created: Mutex::default(),
             looking: tokio::sync::Mutex::default(),
         }
     }
@@ -364,10 +367,12 @@ impl Bucket {
 
     pub(crate) fn learn(&self, known: Option<Arc<Known>>) {
         let mut held = self.known.lock();
-        let before = held.as_ref().map(|(known, _)| known.created);
-        if before.is_some() && before != known.as_ref().map(|known| known.created) {
-            self.acked.clear();
-            self.names.clear();
+        if let Some(known) = &known {
+            let before = self.created.lock().replace(known.created);
+            if before.is_some_and(|before| before != known.created) {
+                self.acked.clear();
+                self.names.clear();
+            }
         }
         self.names.sweep();
         *held = known.map(|known| (known, Instant::now()));

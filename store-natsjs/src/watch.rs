@@ -4,7 +4,7 @@
 //! one has come: if the record is still the newest of its subject, it has expired. Records from before the watch began are
 //! learned by a census: one pass over the headers in scope beside the changes.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,6 +61,8 @@ struct Watcher {
     /// While there is no feed: where it may come from.
     slot: Option<Arc<Slot>>,
     census: Option<Feed>,
+    /// Subjects that the feed named while there was a census, which does not know what became of them.
+    heard: HashSet<Box<str>>,
     phase: Phase,
     ready: VecDeque<Event>,
     /// By subject: when the newest record that was seen expires, and its sequence.
@@ -68,6 +70,8 @@ struct Watcher {
     due: BTreeSet<(Timestamp, Box<str>)>,
     /// Records whose expiry was told and whose tombstone may follow: by subject, the sequence.
     told: HashMap<Box<str>, u64>,
+    /// Subjects of the records that a snapshot has shown, until it is complete: the end of another one is none of it.
+    shown: HashSet<Box<str>>,
     /// Up to here, messages are not changes of this watch.
     since: u64,
     /// A revision that the watch resumes after, until the feed exists.
@@ -83,7 +87,7 @@ struct Entry {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Records are shown, ends are not.
+    /// Records are shown, and ends of what was shown.
     Snapshot,
     /// Changes since a revision.
     CatchUp,
@@ -107,6 +111,7 @@ pub(crate) async fn watch(
         feed: None,
         slot: None,
         census: None,
+        heard: HashSet::new(),
         phase: match o.start {
             Start::Changes => Phase::Live,
             Start::After(_) => Phase::CatchUp,
@@ -116,6 +121,7 @@ pub(crate) async fn watch(
         alive: HashMap::new(),
         due: BTreeSet::new(),
         told: HashMap::new(),
+        shown: HashSet::new(),
         since: 0,
         resume: match o.start {
             Start::After(revision) => Some(revision),
@@ -175,18 +181,21 @@ impl Watcher {
         let topic = self.topic(false)?;
         let (js, timeouts) = (self.shared.js.clone(), self.shared.rules.timeouts);
         let opened = Feed::open(js.clone(), topic, begin, timeouts).await;
-        let feed = match opened {
+        let mut feed = match opened {
             Err(fault) if fault.is_api(STREAM_NOT_FOUND) => return Ok(Begun::Absent),
             done => done.map_err(|fault| fault.into_error(false))?,
         };
-        if begin == Begin::New {
-            self.since = feed.last();
+        match begin {
+            Begin::New => self.since = feed.began(),
+            Begin::Latest => feed.be_patient(),
+            Begin::At(_) => {}
         }
         if begin != Begin::Latest && needs_census(&view) {
             let headers_only = !view.layout().names_need_bodies();
             let topic = self.topic(headers_only)?;
             let census = Feed::open(js, topic, Begin::Latest, timeouts).await;
             self.census = Some(census.map_err(|fault| fault.into_error(false))?);
+            self.heard.clear();
         }
         self.resume = None;
         self.feed = Some(feed);
@@ -231,7 +240,9 @@ impl Watcher {
         self.ready.push_back(Event::Resync);
         self.phase = Phase::Snapshot;
         self.since = 0;
+        self.shown.clear();
         self.census = None;
+        self.heard.clear();
         self.alive.clear();
         self.due.clear();
         self.told.clear();
@@ -355,6 +366,7 @@ impl Watcher {
                 if self.phase != Phase::Live {
                     self.ready.push_back(Event::Synced { revision });
                     self.phase = Phase::Live;
+                    self.shown = HashSet::new();
                 }
                 Ok(())
             }
@@ -390,6 +402,9 @@ impl Watcher {
         if self.bucket.tokens(&stored.subject).starts_with("_kv") {
             return;
         }
+        if self.census.is_some() {
+            self.heard.insert(stored.subject.clone());
+        }
         let before = self.forget(&stored.subject);
         let overdue = before.filter(|entry| entry.at.is_some_and(|at| at <= stored.time));
         if view.is_live(stored) {
@@ -404,6 +419,9 @@ impl Watcher {
                     }
                     self.remember(stored, view.expires(stored));
                     self.told.remove(&stored.subject);
+                    if self.phase == Phase::Snapshot {
+                        self.shown.insert(stored.subject.clone());
+                    }
                     self.ready.push_back(Event::Put(record));
                 }
                 Opened::Corrupt(error) => {
@@ -414,7 +432,7 @@ impl Watcher {
             return;
         }
         let told = self.told.remove(&stored.subject);
-        if self.phase == Phase::Snapshot {
+        if self.phase == Phase::Snapshot && !self.shown.remove(&stored.subject) {
             view.meet(stored);
             return;
         }
@@ -449,9 +467,8 @@ impl Watcher {
         let Some(view) = self.view.clone() else { return };
         match heard {
             Ok(Heard::Message(stored)) => {
-                let newer =
-                    self.alive.get(&stored.subject).is_some_and(|e| e.sequence > stored.sequence);
-                if stored.sequence <= self.since && stored.is_put() && !newer {
+                let is_old = stored.sequence <= self.since && !self.heard.contains(&stored.subject);
+                if is_old && stored.is_put() {
                     let tokens = self.bucket.tokens(&stored.subject);
                     let ours = if view.layout().names_need_bodies() {
                         matches!(view.open(&stored), Opened::Record(_))
@@ -463,7 +480,10 @@ impl Watcher {
                     }
                 }
             }
-            Ok(Heard::CaughtUp(_) | Heard::Lost) | Err(Fault::Closed) => self.census = None,
+            Ok(Heard::CaughtUp(_) | Heard::Lost) | Err(Fault::Closed) => {
+                self.census = None;
+                self.heard = HashSet::new();
+            }
             // It tries again.
             Err(_) => {}
         }
@@ -505,7 +525,9 @@ impl Watcher {
             return Ok(());
         }
         let subjects: Vec<String> = due.iter().map(ToString::to_string).collect();
-        let newest = view.newest_many(&subjects, Via::Copy).await;
+        // A copy that is behind does not know of a record that was given more time.
+        let via = if view.known.is_copy() { Via::Leader } else { Via::Copy };
+        let newest = view.newest_many(&subjects, via).await;
         for (subject, newest) in due.into_iter().zip(newest) {
             let newest = match newest {
                 Ok(newest) => newest,
@@ -516,7 +538,7 @@ impl Watcher {
             };
             let Some(entry) = self.alive.get(&subject).copied() else { continue };
             // A newer message comes by the feed and says itself what it is.
-            if newest.as_ref().is_some_and(|now| now.sequence != entry.sequence && now.is_put()) {
+            if newest.as_ref().is_some_and(|now| now.sequence > entry.sequence && now.is_put()) {
                 if let Some(at) = entry.at {
                     self.due.remove(&(at, subject));
                 }

@@ -76,7 +76,10 @@ async fn what_ended_in_a_changelog_that_ended_too_is_not_missed() {
         while !ends_a(&next(&mut watch).await) {}
         let told = resumed(&table, before).await;
         assert!(told.iter().any(ends_a), "{way}: as long as the changelog is there: {told:?}");
-        assert!(!told.contains(&Event::Resync), "{way}: as long as the changelog is there: {told:?}");
+        assert!(
+            !told.contains(&Event::Resync),
+            "{way}: as long as the changelog is there: {told:?}"
+        );
         drop(watch);
         until_forgotten(&server, way).await;
         let told = resumed(&table, before).await;
@@ -86,7 +89,10 @@ async fn what_ended_in_a_changelog_that_ended_too_is_not_missed() {
         until_forgotten(&server, way).await;
         table.write("e", "v").await.unwrap();
         let told = resumed(&table, after).await;
-        assert!(matches!(&told[..], [Event::Put(record)] if record.key() == "e"), "{way}: {told:?}");
+        assert!(
+            matches!(&told[..], [Event::Put(record)] if record.key() == "e"),
+            "{way}: {told:?}"
+        );
     }
 }
 

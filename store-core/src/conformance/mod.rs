@@ -47,6 +47,7 @@ mod markdown;
 mod model;
 mod options;
 mod report;
+mod rewriting;
 mod runner;
 mod target;
 mod watcher;

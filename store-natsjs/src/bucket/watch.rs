@@ -282,6 +282,9 @@ impl Watcher {
             done => done.map_err(|fault| fault.into_error(false))?,
         };
         feed.keep_headers();
+        if begin == Begin::Latest {
+            feed.be_patient();
+        }
         if let Some(listener) = &self.listener {
             feed.tell_reached(listener.clone());
         }

@@ -188,7 +188,8 @@ impl Js {
         subjects: impl Iterator<Item = &'a str>,
         deadline: Deadline,
     ) -> Result<Batch, Fault> {
-        self.batch_of(stream, Which::MultiLast(subjects.collect()).body()?, deadline).await
+        let body = Which::MultiLast(subjects.collect()).body()?;
+        self.batch_of(stream, body, NO_RESULTS, deadline).await
     }
 
     /// Several messages by one request, in the order of their sequences.
@@ -198,13 +199,15 @@ impl Js {
         body: &Json,
         deadline: Deadline,
     ) -> Result<Batch, Fault> {
-        self.batch_of(stream, body.to_string().into(), deadline).await
+        let nothing = if body.get("multi_last").is_some() { NO_RESULTS } else { NOT_FOUND };
+        self.batch_of(stream, body.to_string().into(), nothing, deadline).await
     }
 
     async fn batch_of(
         &self,
         stream: &str,
         body: Bytes,
+        nothing: &str,
         deadline: Deadline,
     ) -> Result<Batch, Fault> {
         let to = self.subject(&format!("DIRECT.GET.{stream}"));
@@ -229,7 +232,9 @@ impl Js {
                 messages,
                 too_many: false,
             }),
-            Some(404) if messages.is_empty() => Ok(Batch::default()),
+            Some(404) if messages.is_empty() && end.description.as_deref() == Some(nothing) => {
+                Ok(Batch::default())
+            }
             // One of them went away under the server's hands, and it sends no more: not all there is.
             Some(404) => Err(Fault::Timeout),
             Some(413) => Ok(Batch { too_many: true, ..Batch::default() }),
@@ -240,6 +245,11 @@ impl Js {
         }
     }
 }
+
+/// How a server says that there is nothing: that none of some subjects has a message,
+const NO_RESULTS: &str = "No Results";
+/// that none follows; or, asked for several subjects, that a message that it had found there is gone.
+const NOT_FOUND: &str = "Message Not Found";
 
 /// Which messages a get asks for, as its body says it.
 #[derive(Serialize)]

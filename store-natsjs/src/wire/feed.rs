@@ -101,15 +101,27 @@ pub(crate) struct Feed {
     headers: Option<HeaderMap>,
     /// How many messages were waiting behind the last one.
     pending: u64,
-    /// How long it waits for what is behind its goal, and since when.
+    /// How long it waits for what is behind its goal, since when, and whether it fails if that is not enough.
     patience: Option<Duration>,
     waits_since: Option<Instant>,
+    must_be_whole: bool,
     /// Where to tell what was reached.
     listener: Option<watch::Sender<u64>>,
-    /// The last sequence of the stream when the feed began, until it has come so far.
+    /// The last sequence of the stream when the feed began, or began anew.
+    began: Option<u64>,
+    /// That of when its line began, until it has come so far.
     goal: Option<u64>,
     stage: Stage,
     failures: u32,
+}
+
+/// What a stream says of itself.
+struct State {
+    created: u64,
+    last: u64,
+    is_empty: bool,
+    /// Up to which sequence deletions were removed.
+    compacted: Option<u64>,
 }
 
 /// One consumer and its subscription.
@@ -144,6 +156,7 @@ impl Feed {
         begin: Begin,
         timeouts: Timeouts,
     ) -> Result<Self, Fault> {
+        let before = if let Begin::At(sequence) = begin { sequence.saturating_sub(1) } else { 0 };
         let mut feed = Self {
             js,
             topic,
@@ -151,16 +164,18 @@ impl Feed {
             line: None,
             begin,
             created: None,
-            last: 0,
+            last: before,
             delivered: 0,
-            reached: 0,
+            reached: before,
             filled: false,
             whole: false,
             headers: None,
             pending: 0,
             patience: None,
             waits_since: None,
+            must_be_whole: false,
             listener: None,
+            began: None,
             goal: None,
             stage: Stage::Behind,
             failures: 0,
@@ -175,8 +190,14 @@ impl Feed {
     }
 
     /// Catches up with what is written while it does, too. What is written again moves to the end of the stream, and would be
-    /// missing from what was there when the feed began.
+    /// missing from what was there when the feed began. Where writers are faster, it fails in the end.
     pub(crate) fn be_thorough(&mut self) {
+        self.patience = Some(self.timeouts.request);
+        self.must_be_whole = true;
+    }
+
+    /// As [`be_thorough`](Self::be_thorough), but where writers are faster, it has caught up in the end.
+    pub(crate) fn be_patient(&mut self) {
         self.patience = Some(self.timeouts.request);
     }
 
@@ -207,14 +228,22 @@ impl Feed {
         self.line.as_ref().and_then(|line| line.info.rsplit('.').next())
     }
 
-    /// The stream's last sequence when the feed began, as far as it is known.
-    pub(crate) fn last(&self) -> u64 {
-        self.last.max(self.goal.unwrap_or(0))
+    /// The stream's last sequence when the feed began, or began anew: what is later was written since.
+    pub(crate) fn began(&self) -> u64 {
+        self.began.unwrap_or(0)
     }
 
     async fn connect(&mut self) -> Result<(), Fault> {
         self.line = None;
         let deadline = self.timeouts.deadline();
+        // Before the consumer is made: what it finds is all of this, and maybe more.
+        let mut state = self.look(deadline).await?;
+        let goal = state.last;
+        if self.begin == Begin::New {
+            // What begins with what comes would begin later, were its first line cut before it has brought anything.
+            self.begin = Begin::At(goal + 1);
+            (self.last, self.reached) = (goal, goal);
+        }
         let (line, made) = loop {
             match self.make_line(deadline).await {
                 // The server may have given it to a node that died a moment ago, and by the same name would wait for that.
@@ -226,41 +255,56 @@ impl Feed {
         let number = |path: &str| made.pointer(path).and_then(Json::as_u64);
         let is_empty =
             number("/num_pending") == Some(0) && number("/delivered/consumer_seq") == Some(0);
-        let info = self.js.stream_info(&self.topic.stream, &Json::Null, deadline).await?;
-        let info = info.ok_or(Fault::Api {
-            code: 404,
-            err_code: super::fault::STREAM_NOT_FOUND,
-            description: "stream not found".into(),
-        })?;
-        let created = info.get("created").and_then(Json::as_str).and_then(nanos).unwrap_or(0);
-        let last = info.pointer("/state/last_seq").and_then(Json::as_u64).unwrap_or(0);
-        let is_other = self.created.is_some_and(|known| known != created);
-        self.created = Some(created);
+        if let Begin::At(_) = self.begin {
+            // And after it was made: it goes on in a stream of which nothing was lost until then.
+            state = self.look(deadline).await?;
+        }
+        let is_other = self.created.is_some_and(|known| known != state.created);
+        self.created = Some(state.created);
         // Deletions up to there may have been removed while nobody listened.
-        let compacted = info.pointer(COMPACTED).and_then(Json::as_str).and_then(|t| t.parse().ok());
-        let missed = self.last > 0 && compacted.is_some_and(|to: u64| self.reached < to);
-        let is_empty_now = info.pointer("/state/messages").and_then(Json::as_u64) == Some(0);
-        let emptied = self.filled && is_empty_now;
-        self.filled = !is_empty_now;
-        if is_other || last < self.last || missed || emptied {
+        let missed = self.last > 0 && state.compacted.is_some_and(|to| self.reached < to);
+        let emptied = self.filled && state.is_empty;
+        self.filled = !state.is_empty;
+        if is_other || state.last < self.last || missed || emptied {
             // Not what was followed before. The line is dropped: it began in the middle.
             self.begin = Begin::Latest;
             self.last = 0;
             self.delivered = 0;
             self.reached = 0;
             self.stage = Stage::Behind;
+            self.began = None;
             self.goal = None;
+            self.waits_since = None;
             return Err(Fault::Garbage(LOST.into()));
         }
+        self.began.get_or_insert(goal);
         if self.stage != Stage::Told {
-            self.goal = Some(last);
+            self.goal = Some(goal);
             if is_empty {
-                self.last = self.last.max(last);
+                self.last = self.last.max(goal);
                 self.pending = 0;
             }
         }
         self.line = Some(line);
         Ok(())
+    }
+
+    async fn look(&self, deadline: Deadline) -> Result<State, Fault> {
+        let info = self.js.stream_info(&self.topic.stream, &Json::Null, deadline).await?;
+        let info = info.ok_or(Fault::Api {
+            code: 404,
+            err_code: super::fault::STREAM_NOT_FOUND,
+            description: "stream not found".into(),
+        })?;
+        Ok(State {
+            created: info.get("created").and_then(Json::as_str).and_then(nanos).unwrap_or(0),
+            last: info.pointer("/state/last_seq").and_then(Json::as_u64).unwrap_or(0),
+            is_empty: info.pointer("/state/messages").and_then(Json::as_u64) == Some(0),
+            compacted: info
+                .pointer(COMPACTED)
+                .and_then(Json::as_str)
+                .and_then(|text| text.parse().ok()),
+        })
     }
 
     /// A consumer by a new name, and what the server said of it, within the time of one try.
@@ -340,8 +384,9 @@ impl Feed {
                 && (self.stage == Stage::Confirmed || !self.waits()?)
             {
                 if self.stage == Stage::Behind {
+                    let missed = self.missed().await?;
                     self.stage = Stage::Confirmed;
-                    if let Some(missed) = self.missed().await? {
+                    if let Some(missed) = missed {
                         (self.last, self.goal) = (self.delivered, Some(missed));
                         continue;
                     }
@@ -397,18 +442,18 @@ impl Feed {
         }
     }
 
-    /// Whether a thorough feed that has come to its goal waits for what is behind it. Writers may be faster: not for ever.
+    /// Whether a feed that has come to its goal waits for what is behind it. Writers may be faster: not for ever.
     fn waits(&mut self) -> Result<bool, Fault> {
         let Some(patience) = self.patience.filter(|_| self.pending > 0) else {
             return Ok(false);
         };
-        if self.waits_since.get_or_insert_with(Instant::now).elapsed() > patience {
-            return Err(Fault::Timeout);
+        if self.waits_since.get_or_insert_with(Instant::now).elapsed() <= patience {
+            return Ok(true);
         }
-        Ok(true)
+        if self.must_be_whole { Err(Fault::Timeout) } else { Ok(false) }
     }
 
-    /// For a thorough feed that nothing seems to be pending for: the last message that the stream's leader has, if it is still to come.
+    /// For a feed that waits and that nothing seems to be pending for: the last message that the stream's leader has, if it is still to come.
     /// While records are written again there is a moment in which the server counts neither their old messages nor their new ones.
     async fn missed(&mut self) -> Result<Option<u64>, Fault> {
         if self.patience.is_none() {

@@ -1,6 +1,6 @@
 //! A watch: a snapshot, then the changelog.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ use crate::reply;
 
 /// How many records or changes are taken at a time.
 const CHUNK: usize = 256;
+/// For how many times as many changes as records a snapshot looks.
+const BETWEEN: usize = 8;
 
 struct Watcher {
     tables: Arc<Tables>,
@@ -33,16 +35,19 @@ struct Watcher {
     last: u64,
     /// Records that were read in a later state than the change that named them.
     ahead: HashMap<String, u64>,
+    /// Until a snapshot is complete: the records that it has shown. The end of another one is none of it.
+    shown: Option<HashSet<String>>,
 }
 
 enum Phase {
     /// Changes may be missing: all begins anew.
     Begin,
-    /// Showing present records after a key; what is newer than `last` comes as a change.
+    /// Showing present records after a key; what is newer than `last` comes as a change, which is read in between: the changelog is
+    /// short, and a large table long.
     Snapshot(Option<Cursor>),
-    /// Reading the changelog; then it is in sync with it.
+    /// Reading the changelog. It says that it has caught up when it is there, or has come to this revision.
     CatchUp {
-        synced: bool,
+        goal: Option<u64>,
     },
     /// Following.
     Live,
@@ -67,9 +72,13 @@ impl Tables {
             ready: VecDeque::new(),
             last: begun.last,
             ahead: HashMap::new(),
+            shown: Some(HashSet::new()),
         };
         match o.start {
-            Start::Changes => watcher.phase = Phase::CatchUp { synced: false },
+            Start::Changes => {
+                watcher.shown = None;
+                watcher.phase = Phase::CatchUp { goal: None };
+            }
             Start::After(after) => watcher.resume(after, begun).await?,
             _ => {}
         }
@@ -91,12 +100,14 @@ impl Watcher {
             None => after == begun.last,
         };
         if is_logged {
+            self.shown = None;
             self.last = after;
-            self.phase = Phase::CatchUp { synced: true };
+            self.phase = Phase::CatchUp { goal: Some(begun.last) };
         } else if begun.forgotten <= after
             && first.first().is_some_and(|first| matches!(first.kind, Kind::Begin))
         {
             // The changelog began later, and until then nothing was removed: the records themselves tell what was written.
+            self.shown = None;
             self.rebuild(after).await?;
         } else {
             self.ready.push_back(Event::Resync);
@@ -157,7 +168,7 @@ impl Watcher {
         events.dedup_by_key(|(sequence, _)| *sequence);
         self.ready.extend(events.into_iter().map(|(_, event)| event));
         self.ready.push_back(Event::Synced { revision: Some(revision(self.last)) });
-        self.phase = Phase::CatchUp { synced: false };
+        self.phase = Phase::CatchUp { goal: None };
         Ok(())
     }
 
@@ -194,48 +205,66 @@ impl Watcher {
             Phase::Begin => {
                 self.last = self.tables.hub(&self.table).begin(&self.table).await?.last;
                 self.ahead.clear();
+                self.shown = Some(HashSet::new());
                 self.ready.push_back(Event::Resync);
                 self.phase = Phase::Snapshot(None);
             }
             Phase::Snapshot(cursor) => {
                 let cursor = cursor.clone();
                 let (records, next) = self.present(cursor).await?;
-                let last = self.last;
-                // What was written later comes as a change.
-                let old = |record: &Record| {
-                    record.revision().is_some_and(|revision| revision.sequence() <= last)
-                };
-                self.ready.extend(records.into_iter().filter(old).map(Event::Put));
+                let (last, shown) = (self.last, self.shown.get_or_insert_default());
+                for record in records {
+                    // What was written later comes as a change, or came.
+                    let is_old = record.revision().is_some_and(|at| at.sequence() <= last);
+                    if is_old && shown.insert(record.key().to_owned()) {
+                        self.ready.push_back(Event::Put(record));
+                    }
+                }
+                for _ in 0..BETWEEN {
+                    let entries = self.entries(self.last, CHUNK).await?;
+                    if !self.take(&entries).await? {
+                        self.phase = Phase::Begin;
+                        return Ok(());
+                    }
+                    if entries.len() < CHUNK {
+                        break;
+                    }
+                }
                 self.phase = if next.is_some() {
                     Phase::Snapshot(next)
                 } else {
-                    self.ready.push_back(Event::Synced { revision: Some(revision(last)) });
-                    Phase::CatchUp { synced: false }
+                    // What was written again while the last of it was read is still to come.
+                    let now = self.tables.hub(&self.table).begin(&self.table).await?.last;
+                    Phase::CatchUp { goal: Some(now) }
                 };
             }
-            Phase::CatchUp { synced } => {
-                let synced = *synced;
+            Phase::CatchUp { goal } => {
+                let goal = *goal;
                 let entries = self.entries(self.last, CHUNK).await?;
-                if entries.is_empty() {
-                    self.phase = Phase::Live;
-                    if synced {
-                        let revision = Some(revision(self.last));
-                        self.ready.push_back(Event::Synced { revision });
-                    }
-                } else if !self.take(&entries).await? {
+                if !self.take(&entries).await? {
                     self.phase = Phase::Begin;
+                    return Ok(());
                 }
+                let (is_end, last) = (entries.is_empty(), self.last);
+                let goal = if goal.is_some_and(|goal| is_end || last >= goal) {
+                    self.shown = None;
+                    self.ready.push_back(Event::Synced { revision: Some(revision(last)) });
+                    None
+                } else {
+                    goal
+                };
+                self.phase = if is_end { Phase::Live } else { Phase::CatchUp { goal } };
             }
             Phase::Live => match self.notes.recv().await {
                 Ok(Note::Entries(entries)) => {
                     // Should a value of them not be read, only the changelog has them.
-                    self.phase = Phase::CatchUp { synced: false };
+                    self.phase = Phase::CatchUp { goal: None };
                     if self.take(&entries).await? {
                         self.phase = Phase::Live;
                     }
                 }
                 Ok(Note::Lost) => self.phase = Phase::Begin,
-                Err(RecvError::Lagged(_)) => self.phase = Phase::CatchUp { synced: false },
+                Err(RecvError::Lagged(_)) => self.phase = Phase::CatchUp { goal: None },
                 Err(RecvError::Closed) => {
                     self.tables.connector.open()?;
                     return Err(Error::new(
@@ -296,7 +325,16 @@ impl Watcher {
         }
         let mut current = self.current(&new).await?.into_iter();
         for entry in new {
-            if let Some(event) = self.event(entry, &mut current) {
+            let Some(event) = self.event(entry, &mut current) else { continue };
+            let is_news = match (&mut self.shown, &event) {
+                (Some(shown), Event::Put(record)) => {
+                    shown.insert(record.key().to_owned());
+                    true
+                }
+                (Some(shown), Event::Delete { key, .. }) => shown.remove(key),
+                _ => true,
+            };
+            if is_news {
                 self.ready.push_back(event);
             }
         }

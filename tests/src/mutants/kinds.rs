@@ -206,7 +206,11 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "misses what is written again meanwhile",
         lists::MissesRewritten::wrap,
-        &["page/rewritten-meanwhile"],
+        &[
+            "page/rewritten-meanwhile",
+            "batch/read-rewritten-meanwhile",
+            "watch/snapshot-beside-writers",
+        ],
     ),
     mutant("ends a numeric scan after a page", lists::OnePage::wrap, &["scan-u64/complete"]),
     mutant("swallows a watch event", watches::Swallows::wrap, &["watch/every-change-in-order"]),

@@ -3,8 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
+use futures_util::StreamExt as _;
 use store_core::{
-    Key, ListOptions, Namespace, Page, Put, Record, Result, U64Page, Written, async_trait,
+    Event, EventStream, Key, ListOptions, Namespace, Page, Put, Record, Result, U64Page,
+    WatchOptions, Written, async_trait,
 };
 
 use super::Wrapper;
@@ -150,5 +152,28 @@ impl Wrapper for MissesRewritten {
         let moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
         page.items.retain(|key| !moving.contains(key));
         Ok(page)
+    }
+
+    async fn read_many(&self, ns: &Namespace, keys: &[Key<'_>]) -> Vec<Result<Option<Record>>> {
+        let mut answers = self.inner.read_many(ns, keys).await;
+        let moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
+        for (key, answer) in keys.iter().zip(&mut answers) {
+            if moving.contains(key.as_str()) {
+                *answer = Ok(None);
+            }
+        }
+        answers
+    }
+
+    async fn watch(&self, ns: &Namespace, o: WatchOptions) -> Result<EventStream> {
+        let moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut is_complete = false;
+        let events = self.inner.watch(ns, o).await?.filter(move |event| {
+            is_complete |= matches!(event, Ok(Event::Synced { .. }));
+            let is_missed = |put: &Record| !is_complete && moving.contains(put.key());
+            let is_shown = !matches!(event, Ok(Event::Put(put)) if is_missed(put));
+            async move { is_shown }
+        });
+        Ok(events.boxed())
     }
 }

@@ -24,6 +24,26 @@ fn reads() -> Vec<Case> {
                 Ok(())
             },
         ),
+        case(
+            "batch/read-rewritten-meanwhile",
+            "read_many misses no record that is written again meanwhile",
+        )
+        .run(|cx| async move {
+            let t = cx.table()?;
+            let keys: Vec<_> = (0..200).map(|i| format!("k{i:03}")).collect();
+            let writer = Rewriting::begin(&t, &keys, Duration::ZERO).await?;
+            let reader = if cx.has(F::Shared) { cx.second_table().await? } else { t.clone() };
+            let (mut reads, mut missed) = (0, 0);
+            while missed == 0 && (reads < 20 || writer.turns() <= 20) {
+                tokio::task::yield_now().await;
+                let found = values(reader.read_many(&keys).await)?;
+                missed = found.iter().filter(|value| value.is_none()).count();
+                reads += 1;
+            }
+            writer.end().await?;
+            ensure_eq!(missed, 0, "records that were missed in {reads} reads");
+            Ok(())
+        }),
         case("batch/read-duplicates", "a key asked twice is answered twice").run(|cx| async move {
             let t = cx.table()?;
             fill(&t, &["a", "b"]).await?;

@@ -202,6 +202,26 @@ pub(super) fn cases() -> Vec<Case> {
             );
             Ok(())
         }),
+        case(
+            "fault/changes-while-a-watch-is-cut-off",
+            "a watch that has seen nothing yet is told what was written while it was cut off",
+        )
+        .needs([F::Watch])
+        .run(|cx| async move {
+            let (t, faults) = (cx.table()?, cx.faults()?);
+            t.write("before", "v").await?;
+            let mut watch = cx.changes(&t).await?.with_patience(Duration::from_secs(30));
+            // The write happens, or may; the watch hears nothing of it.
+            faults.cut_replies().await;
+            lost(t.write("k", "v").await.map(drop), "a write without an answer")?;
+            faults.heal().await;
+            recovered(&t, "k").await?;
+            if t.read("k").await?.is_none() {
+                t.write("k", "v").await?;
+            }
+            let mut view = View::default();
+            watch.fold_until(&mut view, |v| v.value("k").as_deref() == Some("v")).await
+        }),
         case("fault/watches-go-on", "a watch outlives a cut and ends up with the last state")
             .needs([F::Watch])
             .run(|cx| async move {

@@ -92,6 +92,7 @@ mod prelude {
     pub(super) use crate::conformance::cx::{
         Cx, aside, driver, ensure_absent, ensure_value, fill, present, revision, revision_of, text,
     };
+    pub(super) use crate::conformance::rewriting::Rewriting;
     pub(super) use crate::conformance::watcher::{View, Watcher};
     pub(super) use crate::{
         Change, Condition, Consistency, Cursor, DatabaseConfig, ErrorKind, Event, Expiry,

@@ -1,12 +1,9 @@
 //! Pages and cursors: a key that is present throughout a scan appears, and in byte order exactly once.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use super::prelude::*;
 use crate::Page;
-
-/// How often a writer goes over all keys at most.
-const ENOUGH: usize = 1_000_000;
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
@@ -299,23 +296,13 @@ pub(super) fn cases() -> Vec<Case> {
         .run(|cx| async move {
             let t = cx.table()?;
             let keys: Vec<_> = (0..1500).map(|i| format!("k{i:04}")).collect();
-            write_all(&t, &keys, "0").await?;
+            let writer = Rewriting::begin(&t, &keys, Duration::ZERO).await?;
             // One that knows nothing yet of what the other writes.
             let reader = if cx.has(F::Shared) { cx.second_table().await? } else { t.clone() };
-            let turns = Arc::new(AtomicUsize::new(0));
-            let (turn, backwards) = (Arc::clone(&turns), keys.iter().rev().cloned().collect());
-            let writer = aside(async move {
-                let backwards: Vec<String> = backwards;
-                while turn.fetch_add(1, Ordering::Relaxed) < ENOUGH {
-                    write_all(&t, &backwards, "1").await?;
-                    tokio::task::yield_now().await;
-                }
-                Ok(())
-            });
             let mut verdict = Ok(());
             for size in [2000, 700].into_iter().cycle() {
                 tokio::task::yield_now().await;
-                if turns.load(Ordering::Relaxed) > 5 {
+                if writer.turns() > 5 {
                     break;
                 }
                 let mut listed = cx.list(&reader).page_size(size).await?;
@@ -335,8 +322,7 @@ pub(super) fn cases() -> Vec<Case> {
                     break;
                 }
             }
-            turns.store(ENOUGH, Ordering::Relaxed);
-            writer.await?;
+            writer.end().await?;
             verdict
         }),
         case(
@@ -366,13 +352,6 @@ pub(super) fn cases() -> Vec<Case> {
             Ok(())
         }),
     ]
-}
-
-async fn write_all(t: &Table, keys: &[String], value: &str) -> Check {
-    for written in t.write_many(keys.iter().map(|key| (key, value))).await {
-        written?;
-    }
-    Ok(())
 }
 
 /// Follows the cursors of a listing to its end.

@@ -40,8 +40,8 @@ pub(super) fn cases() -> Vec<Case> {
             let t = cx.table()?;
             let mut watch = cx.watch(&t).await?;
             let mut view = View::default();
-            for round in 0..20 {
-                for i in 0..5 {
+            for round in 0..12 {
+                for i in 0..3 {
                     // Of one key, but for the last: changes come faster than a watcher that reads can follow.
                     let pairs = (0..40).map(|step| ("k", format!("{round}-{i}-{step}")));
                     for written in t.write_many(pairs).await {

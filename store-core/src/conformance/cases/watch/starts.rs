@@ -43,6 +43,31 @@ pub(super) fn cases() -> Vec<Case> {
                 Ok(())
             },
         ),
+        case(
+            "watch/snapshot-beside-writers",
+            "records that are written again while a snapshot is taken are in it",
+        )
+        .needs([F::Watch])
+        .run(|cx| async move {
+            let t = cx.table()?;
+            let keys: Vec<_> = (0..1500).map(|i| format!("k{i:04}")).collect();
+            // No faster than a watcher can follow.
+            let pause = Duration::from_millis(100);
+            let writer = Rewriting::begin(&t, &keys, pause).await?;
+            let reader = if cx.has(F::Shared) { cx.second_table().await? } else { t.clone() };
+            let mut verdict = Ok(());
+            while verdict.is_ok() && writer.turns() <= 5 {
+                tokio::task::yield_now().await;
+                let (mut watch, mut view) = (cx.watch(&reader).await?, View::default());
+                watch.fold_until(&mut view, |view| view.synced > 0).await?;
+                let (found, of) = (view.records.len(), keys.len());
+                if !view.records.keys().eq(&keys) {
+                    verdict = Err(Failure::new(format!("{found} of {of} keys")));
+                }
+            }
+            writer.end().await?;
+            verdict
+        }),
         case("watch/synced-once", "a snapshot is completed once").needs([F::Watch]).run(
             |cx| async move {
                 let t = cx.table()?;
