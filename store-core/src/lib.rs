@@ -51,6 +51,7 @@ pub mod name;
 pub mod options;
 pub mod record;
 pub mod revision;
+mod shown;
 pub mod store;
 pub mod time;
 pub mod typed;
@@ -68,6 +69,7 @@ pub use options::{
 };
 pub use record::{MAX_METADATA_LEN, Metadata, Record, RecordBuilder, Value};
 pub use revision::Revision;
+pub use shown::Shown;
 pub use store::{EventStream, Immediate, Store, StoreAdmin};
 pub use time::{Clock, SystemClock, Timestamp};
 pub use typed::TypedTable;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _};
 use store_core::{
-    Event, EventStream, Key, ListOptions, Record, Result, Revision, Scope, Start, WatchOptions,
+    Event, EventStream, Key, ListOptions, Record, Result, Revision, Scope, Shown, Start,
+    WatchOptions,
 };
 
 use crate::core::Core;
@@ -15,16 +16,20 @@ use crate::table::Table;
 
 /// How many records or changes are taken at a time.
 const CHUNK: usize = 256;
+/// For how many times as many changes as records a snapshot looks.
+const BETWEEN: usize = 8;
 
 struct Watcher {
     table: Arc<Table>,
     scope: Scope,
     ready: VecDeque<Event>,
     phase: Phase,
+    shown: Shown,
 }
 
 enum Phase {
-    /// Showing present records up to a revision, after a key; then the feed from a position.
+    /// Showing present records up to a revision, after a key; and in between what the feed has from a position on, which it does not
+    /// keep for long.
     Snapshot { after: Option<String>, until: u64, position: u64 },
     /// Replaying the feed up to a position, which is that of a revision.
     CatchUp { position: u64, end: u64, until: u64 },
@@ -36,13 +41,13 @@ enum Phase {
 
 pub(crate) fn watch(table: Arc<Table>, o: WatchOptions) -> EventStream {
     table.activate_feed();
-    let mut watcher =
-        Watcher { table, scope: o.scope, ready: VecDeque::new(), phase: Phase::Ended };
+    let (ready, shown) = (VecDeque::new(), Shown::default());
+    let mut watcher = Watcher { table, scope: o.scope, ready, phase: Phase::Ended, shown };
     let (end, until) = watcher.table.feed.end(watcher.core());
     match o.start {
         Start::Changes => watcher.phase = Phase::Live { position: end },
         Start::After(revision) => watcher.resume(revision, end, until),
-        _ => watcher.phase = Phase::Snapshot { after: None, until, position: end },
+        _ => watcher.snapshot(until, end),
     }
     stream::unfold(watcher, |mut watcher| async {
         let event = watcher.next().await?;
@@ -78,9 +83,20 @@ impl Watcher {
             }
             (Resume::Lost, _) => {
                 self.ready.push_back(Event::Resync);
-                Phase::Snapshot { after: None, until, position: end }
+                return self.snapshot(until, end);
             }
         };
+    }
+
+    fn snapshot(&mut self, until: u64, position: u64) {
+        self.shown.begin();
+        self.phase = Phase::Snapshot { after: None, until, position };
+    }
+
+    fn tell(&mut self, event: Event) {
+        if self.shown.is_news(&event) {
+            self.ready.push_back(event);
+        }
     }
 
     fn synced(&self, until: u64) -> Event {
@@ -120,16 +136,20 @@ impl Watcher {
             Phase::Snapshot { after, until, position } => {
                 let (after, until, position) = (after.take(), *until, *position);
                 let (records, last) = self.present(after.as_deref());
-                // What was written later is a change, and comes from the feed.
-                let old = |record: &Record| {
-                    record.revision().is_some_and(|revision| revision.sequence() <= until)
-                };
-                self.ready.extend(records.into_iter().filter(old).map(Event::Put));
+                for record in records {
+                    // What was written later is a change, and comes from the feed.
+                    if record.revision().is_some_and(|at| at.sequence() <= until) {
+                        self.tell(Event::Put(record));
+                    }
+                }
+                let Some(read) = self.read(position, BETWEEN * CHUNK) else { return };
+                let position = position + read;
                 self.phase = if last.is_some() {
                     Phase::Snapshot { after: last, until, position }
                 } else {
-                    self.ready.push_back(self.synced(until));
-                    Phase::Live { position }
+                    // What was written again while the last of it was read is still to come.
+                    let (end, until) = self.table.feed.end(self.core());
+                    Phase::CatchUp { position, end, until }
                 };
             }
             Phase::CatchUp { position, end, until } => {
@@ -137,6 +157,7 @@ impl Watcher {
                 let most =
                     usize::try_from(end.saturating_sub(position)).unwrap_or(CHUNK).min(CHUNK);
                 if most == 0 {
+                    self.shown.end();
                     self.ready.push_back(self.synced(until));
                     self.phase = Phase::Live { position };
                 } else if let Some(read) = self.read(position, most) {
@@ -174,14 +195,16 @@ impl Watcher {
     fn read(&mut self, position: u64, most: usize) -> Option<u64> {
         if let Some(events) = self.table.feed.read(position, most) {
             let read = events.len() as u64;
-            let scope = &self.scope;
-            let seen = |event: &Event| event.key().is_none_or(|key| scope.matches(key));
-            self.ready.extend(events.into_iter().filter(seen));
+            for event in events {
+                if self.is_in_scope(&event) {
+                    self.tell(event);
+                }
+            }
             return Some(read);
         }
         let (position, until) = self.table.feed.end(self.core());
         self.ready.push_back(Event::Resync);
-        self.phase = Phase::Snapshot { after: None, until, position };
+        self.snapshot(until, position);
         None
     }
 }

@@ -12,7 +12,7 @@ use futures_util::stream::{self, StreamExt as _};
 use parking_lot::Mutex;
 use store_core::{
     Clock as _, Error, ErrorKind, Event, EventStream, Gone, Name, Namespace, Result, Revision,
-    Scope, Start, SystemClock, Timestamp, WatchOptions,
+    Scope, Shown, Start, SystemClock, Timestamp, WatchOptions,
 };
 
 use tokio::sync::Notify;
@@ -70,8 +70,7 @@ struct Watcher {
     due: BTreeSet<(Timestamp, Box<str>)>,
     /// Records whose expiry was told and whose tombstone may follow: by subject, the sequence.
     told: HashMap<Box<str>, u64>,
-    /// Subjects of the records that a snapshot has shown, until it is complete: the end of another one is none of it.
-    shown: HashSet<Box<str>>,
+    shown: Shown,
     /// Up to here, messages are not changes of this watch.
     since: u64,
     /// A revision that the watch resumes after, until the feed exists.
@@ -121,7 +120,7 @@ pub(crate) async fn watch(
         alive: HashMap::new(),
         due: BTreeSet::new(),
         told: HashMap::new(),
-        shown: HashSet::new(),
+        shown: Shown::default(),
         since: 0,
         resume: match o.start {
             Start::After(revision) => Some(revision),
@@ -130,6 +129,9 @@ pub(crate) async fn watch(
         ended: false,
     };
     shared.rules.layout_of(name).check_table(ns.table())?;
+    if watcher.phase == Phase::Snapshot {
+        watcher.shown.begin();
+    }
     if watcher.begin().await? == Begun::Absent {
         // Nothing is there: nothing to show, and whatever comes is a change.
         match watcher.phase {
@@ -140,6 +142,7 @@ pub(crate) async fn watch(
             }
             Phase::Live => {}
         }
+        watcher.shown.end();
         watcher.resume = None;
         watcher.phase = Phase::Live;
         watcher.expect()?;
@@ -240,7 +243,7 @@ impl Watcher {
         self.ready.push_back(Event::Resync);
         self.phase = Phase::Snapshot;
         self.since = 0;
-        self.shown.clear();
+        self.shown.begin();
         self.census = None;
         self.heard.clear();
         self.alive.clear();
@@ -366,7 +369,7 @@ impl Watcher {
                 if self.phase != Phase::Live {
                     self.ready.push_back(Event::Synced { revision });
                     self.phase = Phase::Live;
-                    self.shown = HashSet::new();
+                    self.shown.end();
                 }
                 Ok(())
             }
@@ -385,6 +388,7 @@ impl Watcher {
                 self.view = None;
                 self.bucket.learn(None);
                 self.restart();
+                self.shown.end();
                 self.ready.push_back(Event::Synced { revision: None });
                 self.phase = Phase::Live;
                 Ok(())
@@ -415,14 +419,11 @@ impl Watcher {
                         let revision = Some(view.revision(entry.sequence));
                         let key = record.key().to_owned();
                         let reason = Gone::Expired;
-                        self.ready.push_back(Event::Delete { key, revision, reason });
+                        self.tell(Event::Delete { key, revision, reason });
                     }
                     self.remember(stored, view.expires(stored));
                     self.told.remove(&stored.subject);
-                    if self.phase == Phase::Snapshot {
-                        self.shown.insert(stored.subject.clone());
-                    }
-                    self.ready.push_back(Event::Put(record));
+                    self.tell(Event::Put(record));
                 }
                 Opened::Corrupt(error) => {
                     tracing::warn!(bucket = %self.bucket.name, %error, "a record cannot be watched");
@@ -432,10 +433,6 @@ impl Watcher {
             return;
         }
         let told = self.told.remove(&stored.subject);
-        if self.phase == Phase::Snapshot && !self.shown.remove(&stored.subject) {
-            view.meet(stored);
-            return;
-        }
         let reason = match stored.op {
             Op::Deleted if overdue.is_some() => Gone::Expired,
             Op::Deleted => Gone::Deleted,
@@ -459,7 +456,13 @@ impl Watcher {
             !view.layout().is_go_micro() || before.is_some() || self.phase == Phase::CatchUp;
         if is_ours && self.scope.matches(&key) {
             let revision = Some(view.revision(stored.sequence));
-            self.ready.push_back(Event::Delete { key, revision, reason });
+            self.tell(Event::Delete { key, revision, reason });
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        if self.shown.is_news(&event) {
+            self.ready.push_back(event);
         }
     }
 
@@ -558,7 +561,7 @@ impl Watcher {
             if let Some(key) = key.filter(|key| self.scope.matches(key)) {
                 let key = key.into_owned();
                 let revision = Some(view.revision(entry.sequence));
-                self.ready.push_back(Event::Delete { key, revision, reason: Gone::Expired });
+                self.tell(Event::Delete { key, revision, reason: Gone::Expired });
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! A watch: a snapshot, then the changelog.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use futures_util::stream::{self, StreamExt as _};
 use redis::Value;
 use store_core::{
     Cursor, Error, ErrorKind, Event, EventStream, Key, ListOptions, Namespace, Record, Result,
-    Revision, Scope, Start, WatchOptions,
+    Revision, Scope, Shown, Start, WatchOptions,
 };
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
@@ -35,8 +35,7 @@ struct Watcher {
     last: u64,
     /// Records that were read in a later state than the change that named them.
     ahead: HashMap<String, u64>,
-    /// Until a snapshot is complete: the records that it has shown. The end of another one is none of it.
-    shown: Option<HashSet<String>>,
+    shown: Shown,
 }
 
 enum Phase {
@@ -72,11 +71,12 @@ impl Tables {
             ready: VecDeque::new(),
             last: begun.last,
             ahead: HashMap::new(),
-            shown: Some(HashSet::new()),
+            shown: Shown::default(),
         };
+        watcher.shown.begin();
         match o.start {
             Start::Changes => {
-                watcher.shown = None;
+                watcher.shown.end();
                 watcher.phase = Phase::CatchUp { goal: None };
             }
             Start::After(after) => watcher.resume(after, begun).await?,
@@ -100,14 +100,14 @@ impl Watcher {
             None => after == begun.last,
         };
         if is_logged {
-            self.shown = None;
+            self.shown.end();
             self.last = after;
             self.phase = Phase::CatchUp { goal: Some(begun.last) };
         } else if begun.forgotten <= after
             && first.first().is_some_and(|first| matches!(first.kind, Kind::Begin))
         {
             // The changelog began later, and until then nothing was removed: the records themselves tell what was written.
-            self.shown = None;
+            self.shown.end();
             self.rebuild(after).await?;
         } else {
             self.ready.push_back(Event::Resync);
@@ -205,19 +205,18 @@ impl Watcher {
             Phase::Begin => {
                 self.last = self.tables.hub(&self.table).begin(&self.table).await?.last;
                 self.ahead.clear();
-                self.shown = Some(HashSet::new());
+                self.shown.begin();
                 self.ready.push_back(Event::Resync);
                 self.phase = Phase::Snapshot(None);
             }
             Phase::Snapshot(cursor) => {
                 let cursor = cursor.clone();
                 let (records, next) = self.present(cursor).await?;
-                let (last, shown) = (self.last, self.shown.get_or_insert_default());
                 for record in records {
                     // What was written later comes as a change, or came.
-                    let is_old = record.revision().is_some_and(|at| at.sequence() <= last);
-                    if is_old && shown.insert(record.key().to_owned()) {
-                        self.ready.push_back(Event::Put(record));
+                    let is_old = record.revision().is_some_and(|at| at.sequence() <= self.last);
+                    if is_old && !self.shown.contains(record.key()) {
+                        self.tell(Event::Put(record));
                     }
                 }
                 for _ in 0..BETWEEN {
@@ -247,7 +246,7 @@ impl Watcher {
                 }
                 let (is_end, last) = (entries.is_empty(), self.last);
                 let goal = if goal.is_some_and(|goal| is_end || last >= goal) {
-                    self.shown = None;
+                    self.shown.end();
                     self.ready.push_back(Event::Synced { revision: Some(revision(last)) });
                     None
                 } else {
@@ -325,21 +324,18 @@ impl Watcher {
         }
         let mut current = self.current(&new).await?.into_iter();
         for entry in new {
-            let Some(event) = self.event(entry, &mut current) else { continue };
-            let is_news = match (&mut self.shown, &event) {
-                (Some(shown), Event::Put(record)) => {
-                    shown.insert(record.key().to_owned());
-                    true
-                }
-                (Some(shown), Event::Delete { key, .. }) => shown.remove(key),
-                _ => true,
-            };
-            if is_news {
-                self.ready.push_back(event);
+            if let Some(event) = self.event(entry, &mut current) {
+                self.tell(event);
             }
         }
         self.last = last;
         Ok(complete)
+    }
+
+    fn tell(&mut self, event: Event) {
+        if self.shown.is_news(&event) {
+            self.ready.push_back(event);
+        }
     }
 
     /// The present records that entries name without showing them, in order.
