@@ -393,3 +393,32 @@ impl fmt::Debug for Bucket {
         write!(f, "Bucket({})", self.name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::acked::Floor;
+    use crate::server::of_version;
+
+    #[test]
+    fn what_was_written_is_remembered_as_long_as_the_stream_is_the_same() {
+        let server = of_version("2.15.1").unwrap();
+        let known = |created: &str| {
+            let info = json!({"created": created, "config": {"num_replicas": 3}});
+            Arc::new(Known::read(&info, Layout::Plain, &server).unwrap())
+        };
+        let bucket = Bucket::new(&Name::new("app").unwrap());
+        bucket.learn(Some(known("2026-11-28T00:00:00Z")));
+        bucket.acked.note("a", 5);
+        // Nothing is known for a moment, as when a watch was lost.
+        bucket.learn(None);
+        assert_eq!(bucket.acked.floor("a"), Floor::At(5));
+        bucket.learn(Some(known("2026-11-28T00:00:00Z")));
+        assert_eq!(bucket.acked.floor("a"), Floor::At(5));
+        bucket.learn(None);
+        bucket.learn(Some(known("2026-11-28T00:00:01Z")));
+        assert_eq!(bucket.acked.floor("a"), Floor::At(0));
+    }
+}

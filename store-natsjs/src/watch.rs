@@ -174,7 +174,7 @@ impl Watcher {
             Some(revision) => {
                 if let Some(sequence) = crate::resume::after(&view, revision).await? {
                     self.since = sequence;
-                    Begin::At(sequence + 1)
+                    Begin::After(sequence)
                 } else {
                     self.restart();
                     Begin::Latest
@@ -191,7 +191,7 @@ impl Watcher {
         match begin {
             Begin::New => self.since = feed.began(),
             Begin::Latest => feed.be_patient(),
-            Begin::At(_) => {}
+            Begin::At(_) | Begin::After(_) => {}
         }
         if begin != Begin::Latest && needs_census(&view) {
             let headers_only = !view.layout().names_need_bodies();

@@ -13,7 +13,7 @@ use tests::servers::redis::Server;
 
 async fn open(config: Config) -> (Admin, Database) {
     let redis = Arc::new(Redis::connect(config).await.unwrap());
-    let store: Arc<dyn Store> = redis.clone();
+    let store: Arc<dyn Store> = Arc::<Redis>::clone(&redis);
     (Admin::new(redis), Database::new(&store, "app").unwrap())
 }
 

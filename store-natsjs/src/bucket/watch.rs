@@ -266,7 +266,7 @@ impl Watcher {
             From::After(revision) => {
                 let sequence = resume::after(&view, revision).await?;
                 resync = sequence.is_none();
-                sequence.map_or(Begin::Latest, |sequence| Begin::At(sequence + 1))
+                sequence.map_or(Begin::Latest, Begin::After)
             }
         };
         let topic = Topic {

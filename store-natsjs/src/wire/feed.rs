@@ -22,8 +22,10 @@ use crate::wire::stored::{Stored, nanos};
 pub(crate) enum Begin {
     /// With the newest message of each subject.
     Latest,
-    /// With this sequence.
+    /// With this sequence, or what there is after it.
     At(u64),
+    /// After this sequence, of what came after which nothing may be missing.
+    After(u64),
     /// With what comes.
     New,
 }
@@ -156,7 +158,7 @@ impl Feed {
         begin: Begin,
         timeouts: Timeouts,
     ) -> Result<Self, Fault> {
-        let before = if let Begin::At(sequence) = begin { sequence.saturating_sub(1) } else { 0 };
+        let before = if let Begin::After(sequence) = begin { sequence } else { 0 };
         let mut feed = Self {
             js,
             topic,
@@ -241,7 +243,7 @@ impl Feed {
         let goal = state.last;
         if self.begin == Begin::New {
             // What begins with what comes would begin later, were its first line cut before it has brought anything.
-            self.begin = Begin::At(goal + 1);
+            self.begin = Begin::After(goal);
             (self.last, self.reached) = (goal, goal);
         }
         let (line, made) = loop {
@@ -255,7 +257,7 @@ impl Feed {
         let number = |path: &str| made.pointer(path).and_then(Json::as_u64);
         let is_empty =
             number("/num_pending") == Some(0) && number("/delivered/consumer_seq") == Some(0);
-        if let Begin::At(_) = self.begin {
+        if let Begin::After(_) = self.begin {
             // And after it was made: it goes on in a stream of which nothing was lost until then.
             state = self.look(deadline).await?;
         }
@@ -351,12 +353,17 @@ impl Feed {
             [one] => config["filter_subject"] = one.as_str().into(),
             many => config["filter_subjects"] = many.into(),
         }
-        match self.begin {
-            Begin::Latest => config["deliver_policy"] = "last_per_subject".into(),
-            Begin::New => config["deliver_policy"] = "new".into(),
-            Begin::At(sequence) => {
+        let start = match self.begin {
+            Begin::Latest => None,
+            Begin::At(sequence) => Some(sequence.max(1)),
+            Begin::After(sequence) => Some(sequence + 1),
+            Begin::New => Some(self.last + 1),
+        };
+        match start {
+            None => config["deliver_policy"] = "last_per_subject".into(),
+            Some(sequence) => {
                 config["deliver_policy"] = "by_start_sequence".into();
-                config["opt_start_seq"] = sequence.max(1).into();
+                config["opt_start_seq"] = sequence.into();
             }
         }
         config
@@ -430,7 +437,7 @@ impl Feed {
             self.delivered = delivery.stream;
             self.last = self.last.max(delivery.stream);
             self.reached = self.reached.max(self.last);
-            self.begin = Begin::At(self.last + 1);
+            self.begin = Begin::After(self.last);
             if delivery.pending == 0
                 && self.stage != Stage::Confirmed
                 && let Some(goal) = self.goal

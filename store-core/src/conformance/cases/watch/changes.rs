@@ -205,6 +205,51 @@ pub(super) fn cases() -> Vec<Case> {
                 watch.nothing_before(&t, "end").await
             }),
         case(
+            "watch/ends-once",
+            "what changes while a watch of records that expire begins ends once, and not while it is there",
+        )
+        .needs([F::ExpiryEvents])
+        .waits()
+        .run(|cx| async move {
+            let t = cx.table()?;
+            let keys: Vec<_> = (0..300).map(|i| format!("k{i:03}")).collect();
+            // Long enough that no record goes before the watch is there.
+            let ttl = 2 * cx.ttl();
+            let put = |key| Ok::<_, Failure>(Put::new(Key::new(key)?, "v").with_expiry(Expiry::After(ttl)));
+            let puts: Check<Vec<_>> = keys.iter().map(put).collect();
+            for written in t.put_many(puts?).await {
+                written?;
+            }
+            let (changing, changed) = (t.clone(), keys.clone());
+            let changes = aside(async move {
+                for (i, key) in changed.iter().enumerate() {
+                    if i % 2 == 0 {
+                        changing.delete(key).await?;
+                    } else {
+                        changing.write(key, "for good").await?;
+                    }
+                }
+                Ok(())
+            });
+            let mut watch = cx.changes(&t).await?;
+            changes.await?;
+            cx.outlive(ttl).await;
+            t.write("end", "v").await?;
+            let mut ended = BTreeSet::new();
+            loop {
+                match watch.change().await? {
+                    Event::Put(record) if record.key() == "end" => return Ok(()),
+                    Event::Put(_) => {}
+                    Event::Delete { key, reason, .. } => {
+                        let is_deleted = keys.iter().position(|one| *one == key).is_some_and(|i| i % 2 == 0);
+                        ensure!(is_deleted, "{key:?}, which is there, is said to be {reason:?}");
+                        ensure!(ended.insert(key.clone()), "{key:?} ended again: {reason:?}");
+                    }
+                    other => return Err(Failure::new(format!("saw {other:?}"))),
+                }
+            }
+        }),
+        case(
             "watch/no-expiry-of-the-renewed",
             "a record that was renewed in time does not expire for watchers",
         )
