@@ -431,6 +431,12 @@ impl Feed {
                 continue;
             }
             line.next += 1;
+            // A node that is behind may begin where it is.
+            if let Begin::After(last) = self.begin
+                && delivery.stream <= last
+            {
+                continue;
+            }
             self.filled = true;
             self.pending = delivery.pending;
             self.headers = headers;
