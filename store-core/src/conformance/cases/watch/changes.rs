@@ -213,20 +213,26 @@ pub(super) fn cases() -> Vec<Case> {
         .run(|cx| async move {
             let t = cx.table()?;
             let keys: Vec<_> = (0..300).map(|i| format!("k{i:03}")).collect();
-            // Long enough that no record goes before the watch is there.
-            let ttl = 2 * cx.ttl();
-            let put = |key| Ok::<_, Failure>(Put::new(Key::new(key)?, "v").with_expiry(Expiry::After(ttl)));
+            // Long enough that no record goes before it is changed, where all is slow.
+            let ttl = 3 * cx.ttl();
+            let put = |key| {
+                Ok::<_, Failure>(Put::new(Key::new(key)?, "v").with_expiry(Expiry::After(ttl)))
+            };
             let puts: Check<Vec<_>> = keys.iter().map(put).collect();
             for written in t.put_many(puts?).await {
                 written?;
             }
-            let (changing, changed) = (t.clone(), keys.clone());
+            let (deleted, kept) = keys.split_at(150);
+            let deleted: BTreeSet<String> = deleted.iter().cloned().collect();
+            let (changing, some, others) = (t.clone(), deleted.clone(), kept.to_vec());
             let changes = aside(async move {
-                for (i, key) in changed.iter().enumerate() {
-                    if i % 2 == 0 {
-                        changing.delete(key).await?;
-                    } else {
-                        changing.write(key, "for good").await?;
+                let some: Vec<_> = some.into_iter().collect();
+                for (some, others) in some.chunks(10).zip(others.chunks(10)) {
+                    for deleted in changing.delete_many(some).await {
+                        deleted?;
+                    }
+                    for written in changing.write_many(others.iter().map(|key| (key, "w"))).await {
+                        written?;
                     }
                 }
                 Ok(())
@@ -241,7 +247,7 @@ pub(super) fn cases() -> Vec<Case> {
                     Event::Put(record) if record.key() == "end" => return Ok(()),
                     Event::Put(_) => {}
                     Event::Delete { key, reason, .. } => {
-                        let is_deleted = keys.iter().position(|one| *one == key).is_some_and(|i| i % 2 == 0);
+                        let is_deleted = deleted.contains(&key);
                         ensure!(is_deleted, "{key:?}, which is there, is said to be {reason:?}");
                         ensure!(ended.insert(key.clone()), "{key:?} ended again: {reason:?}");
                     }
