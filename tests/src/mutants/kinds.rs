@@ -214,10 +214,11 @@ pub const MUTANTS: &[Mutant] = &[
     ),
     mutant("ends a numeric scan after a page", lists::OnePage::wrap, &["scan-u64/complete"]),
     mutant("swallows a watch event", watches::Swallows::wrap, &["watch/every-change-in-order"]),
+    mutant("loses the end of a key that never rests", watches::LosesEnds::wrap, &["watch/hot"]),
     mutant(
         "sends events twice",
         watches::Twice::wrap,
-        &["watch/every-change-in-order", "watch/no-duplicates"],
+        &["watch/every-change-in-order", "watch/no-duplicates", "watch/ends-once"],
     ),
     mutant(
         "never says that a snapshot is complete",

@@ -1,5 +1,7 @@
 //! Broken watches.
 
+use std::collections::HashMap;
+
 use futures_util::StreamExt as _;
 use store_core::{
     Event, EventStream, Gone, Namespace, Result, Scope, Start, WatchOptions, async_trait,
@@ -8,7 +10,16 @@ use store_core::{
 use super::Wrapper;
 use super::kinds::{broken, inner};
 
-broken!(Swallows, Twice, NeverSynced, ResumesNow, KeyAsPrefix, ExpiryIsDelete, EndsSilently);
+broken!(
+    Swallows,
+    LosesEnds,
+    Twice,
+    NeverSynced,
+    ResumesNow,
+    KeyAsPrefix,
+    ExpiryIsDelete,
+    EndsSilently
+);
 
 #[async_trait]
 impl Wrapper for Swallows {
@@ -23,6 +34,28 @@ impl Wrapper for Swallows {
 }
 
 #[async_trait]
+impl Wrapper for LosesEnds {
+    inner!();
+
+    /// Of keys that were often written.
+    async fn watch(&self, ns: &Namespace, o: WatchOptions) -> Result<EventStream> {
+        let mut writes: HashMap<String, usize> = HashMap::new();
+        let heard = self.inner.watch(ns, o).await?.filter(move |event| {
+            let is_told = match event {
+                Ok(Event::Put(record)) => {
+                    *writes.entry(record.key().to_owned()).or_default() += 1;
+                    true
+                }
+                Ok(Event::Delete { key, .. }) => writes.get(key).is_none_or(|count| *count < 30),
+                _ => true,
+            };
+            async move { is_told }
+        });
+        Ok(heard.boxed())
+    }
+}
+
+#[async_trait]
 impl Wrapper for Twice {
     inner!();
 
@@ -30,7 +63,7 @@ impl Wrapper for Twice {
         let events = self.inner.watch(ns, o).await?;
         let twice = events.flat_map(|event| {
             let again = match &event {
-                Ok(put @ Event::Put(_)) => Some(Ok(put.clone())),
+                Ok(change @ (Event::Put(_) | Event::Delete { .. })) => Some(Ok(change.clone())),
                 _ => None,
             };
             futures_util::stream::iter([Some(event), again].into_iter().flatten())
