@@ -22,6 +22,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from pathlib import Path
 from typing import Callable, Iterable, TextIO
 
 import checks
+from failures import what_failed
 from tools import Missing, Tools
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -473,6 +475,11 @@ def main() -> int:
         if not perform(run, step, logs / f"{step.name}.log"):
             failures.append(step.name)
     minutes = (time.monotonic() - began) / 60
+    for name in failures:
+        # Once more, and short: who sees only the end of the output sees what it is about.
+        print(f"\n{name} failed:")
+        log = (logs / f"{name}.log").read_text(encoding="utf-8", errors="replace")
+        print(textwrap.indent("\n".join(what_failed(log)), "    "))
     print()
     if failures:
         print(f"{len(failures)} of {len(steps)} steps failed: {', '.join(failures)}; {minutes:.1f} minutes")
@@ -492,13 +499,14 @@ def perform(run: Run, step: Step, path: Path) -> bool:
             failure = None
         except Failed as failed:
             failure = str(failed)
+            print(failure, file=run.log)
     run.log = sys.stderr
     seconds = time.monotonic() - started
     if failure is None:
         print(f"      ok, {seconds:.0f} s", flush=True)
         return True
     print(path.read_text(encoding="utf-8", errors="replace"))
-    print(f"{failure}\n      FAILED: {step.name}, {seconds:.0f} s; log: {os.path.relpath(path)}", flush=True)
+    print(f"      FAILED: {step.name}, {seconds:.0f} s; log: {os.path.relpath(path)}", flush=True)
     return False
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import archive
 import checks
 import tools
+from failures import what_failed
 
 
 def package(name, rust=None, publish=None, license=checks.LICENSE):
@@ -53,6 +54,32 @@ class CoreWithoutNetwork(unittest.TestCase):
         self.assertEqual(checks.core_without_network(tree), [])
         self.assertEqual(len(checks.core_without_network(tree + "tokio v1.47.0|net,rt\n")), 1)
         self.assertEqual(len(checks.core_without_network(tree + "async-nats v0.50.0|\nmio v1.0.0|\n")), 2)
+
+
+class WhatFailed(unittest.TestCase):
+    def test_cases_panics_and_compilers_are_found_with_their_reasons(self):
+        log = (
+            "test a ... ok\nFAILED watch/hot: a key that never rests\n    left: 1\n    right: 2\ntest b ... FAILED\n"
+            "thread 'b' (12) panicked at src/b.rs:1:2:\nnot so\nstack backtrace:\n   0: noise\n\n"
+            "error[E0308]: mismatched types\n  --> src/c.rs\ntest c ... ok\n"
+        )
+        self.assertEqual(
+            what_failed(log),
+            [
+                "FAILED watch/hot: a key that never rests",
+                "    left: 1",
+                "    right: 2",
+                "thread 'b' (12) panicked at src/b.rs:1:2:",
+                "not so",
+                "error[E0308]: mismatched types",
+                "  --> src/c.rs",
+            ],
+        )
+
+    def test_what_is_not_understood_shows_the_end_and_much_is_cut(self):
+        self.assertEqual(what_failed("one\ntwo\n"), ["one", "two"])
+        found = what_failed("".join(f"FAILED a/{number}: it\n" for number in range(100)))
+        self.assertEqual((len(found), found[-1]), (41, "... and 60 lines more"))
 
 
 class Files(unittest.TestCase):
