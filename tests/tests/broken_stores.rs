@@ -8,9 +8,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use store_core::conformance::{
-    Options, Report, Status, Target, capability_table, catalogue, run_blocking,
+    Fixture, Options, Report, Status, Target, capability_table, catalogue, run_blocking,
 };
-use store_core::{Feature, StoreAdmin};
+use store_core::layer::Layers;
+use store_core::{Capability, Feature, Operation, Result, StoreAdmin, async_trait};
+use store_memory::Memory;
+use store_memory::testkit::{Fault, Faults};
 use tests::memory::MemoryTarget;
 use tests::mutants::{Broken, Less, MUTANTS, Mutant, MutantTarget, SharedTarget};
 
@@ -79,6 +82,51 @@ fn a_sound_store_behind_wrappers_passes_everything() {
     let report = run_blocking(MutantTarget::new("sound", sound), Options::from_env());
     assert!(report.is_green(), "{report}");
     assert!(report.count(Status::Passed) >= 500, "{report}");
+}
+
+/// Real time, records that live for so long in the first run of a case, and reads that go wrong so.
+struct Strained {
+    unit: Duration,
+    reads: Fault,
+}
+
+#[async_trait]
+impl Target for Strained {
+    fn name(&self) -> String {
+        "strained".into()
+    }
+
+    fn capability(&self) -> Capability {
+        MemoryTarget.capability()
+    }
+
+    fn unit(&self) -> Duration {
+        self.unit
+    }
+
+    async fn open(&self) -> Result<Fixture> {
+        let faults = Faults::new();
+        faults.add(self.reads.clone().on(Operation::Read));
+        let memory: Arc<dyn StoreAdmin> = Arc::new(Memory::new());
+        Ok(Fixture::new(Layers::new().layer(faults).wrap(memory)))
+    }
+}
+
+#[test]
+fn a_case_whose_calls_outlast_its_records_runs_again_with_longer_ones() {
+    let run = |unit, reads| {
+        let options = Options::default().with_only(["expiry/after-a-duration-it-is-gone"]);
+        run_blocking(Strained { unit: Duration::from_millis(unit), reads }, options)
+    };
+    let ended = |report: &Report| (report.cases[0].status, report.cases[0].slow);
+    let late = || Fault::delay(Duration::from_millis(100));
+    let again = run(60, late());
+    assert!(matches!(ended(&again), (Status::Passed, 1 | 2)), "{again}");
+    let too_late = run(1, late());
+    assert_eq!(ended(&too_late), (Status::Failed, 3), "{too_late}");
+    assert!(too_late.to_string().contains("in 3 of its runs"), "{too_late}");
+
+    assert_eq!(ended(&run(5000, Fault::before())), (Status::Failed, 0), "it failed in time");
 }
 
 /// Features that can be absent together, each with what builds on it: a dozen runs instead of twenty. `Shared` and `OutliveDefault`

@@ -16,6 +16,8 @@ pub(super) type Check<T = ()> = Result<T, Failure>;
 pub(super) enum Failure {
     /// The driver broke the contract.
     Wrong(String),
+    /// Perhaps the driver broke the contract, perhaps its answers came too late to tell.
+    TooSlow(String),
     /// The driver says that it cannot do this.
     Unsupported(String),
     /// This target cannot be asked, and why.
@@ -31,6 +33,14 @@ impl Failure {
     pub(super) fn about(self, what: impl fmt::Display) -> Self {
         match self {
             Self::Wrong(why) => Self::Wrong(format!("{what}: {why}")),
+            other => other,
+        }
+    }
+
+    /// The same, found in a run in which the answers came too late.
+    pub(super) fn in_slow_run(self) -> Self {
+        match self {
+            Self::Wrong(why) => Self::TooSlow(why),
             other => other,
         }
     }

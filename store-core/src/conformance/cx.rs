@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 
 use super::case::{Check, Failure};
 use super::options::Options;
+use super::pace::Pace;
 use super::target::{Faults, Fixture, Target};
 use super::watcher::Watcher;
 use crate::capability::{Capability, Feature};
@@ -17,7 +18,7 @@ use crate::name::Name;
 use crate::options::Written;
 use crate::record::Record;
 use crate::revision::Revision;
-use crate::store::{Store, StoreAdmin};
+use crate::store::{EventStream, Store, StoreAdmin};
 
 /// One case's store, databases and time.
 #[derive(Clone)]
@@ -28,6 +29,7 @@ struct Inner {
     declared: Capability,
     fixture: Fixture,
     options: Options,
+    pace: Arc<Pace>,
     /// Begins the name of each of its databases.
     prefix: String,
     /// Short names and what they became, to be removed in the end.
@@ -39,6 +41,7 @@ impl Cx {
         target: Arc<dyn Target>,
         fixture: Fixture,
         options: Options,
+        factor: u32,
         prefix: String,
     ) -> Self {
         Self(Arc::new(Inner {
@@ -46,6 +49,7 @@ impl Cx {
             target,
             fixture,
             options,
+            pace: Arc::new(Pace::new(factor)),
             prefix,
             databases: Mutex::default(),
         }))
@@ -164,11 +168,16 @@ impl Cx {
     }
 
     pub(super) async fn watch(&self, table: &Table) -> Check<Watcher> {
-        Ok(Watcher::new(table.watch().await?))
+        Ok(self.follow(table.watch().await?))
     }
 
     pub(super) async fn changes(&self, table: &Table) -> Check<Watcher> {
-        Ok(Watcher::new(table.watch().changes_only().await?))
+        Ok(self.follow(table.watch().changes_only().await?))
+    }
+
+    /// A watch that the case has begun.
+    pub(super) fn follow(&self, stream: EventStream) -> Watcher {
+        Watcher::new(stream, Arc::clone(&self.0.pace))
     }
 
     pub(super) fn is_movable(&self) -> bool {
@@ -184,7 +193,17 @@ impl Cx {
         if self.is_movable() {
             return Duration::from_secs(10);
         }
-        self.target().unit().max(self.declared().min_ttl.unwrap_or_default())
+        self.lives(self.target().unit().max(self.declared().min_ttl.unwrap_or_default()))
+    }
+
+    /// A time to live that is as short as this, and longer where calls have been found to take longer than that.
+    pub(super) fn lives(&self, ttl: Duration) -> Duration {
+        self.0.pace.lives(ttl)
+    }
+
+    /// Whether time is real, and too little of it was left between the calls for what the case was to see.
+    pub(super) fn was_too_slow(&self) -> bool {
+        !self.is_movable() && self.0.pace.was_too_slow()
     }
 
     /// A time to live that does not end during a case.
@@ -194,7 +213,7 @@ impl Cx {
 
     /// Lets time pass.
     pub(super) async fn advance(&self, by: Duration) {
-        self.0.fixture.time.advance(by).await;
+        self.0.pace.waits(self.0.fixture.time.advance(by)).await;
     }
 
     /// Lets time pass until what was written with this time to live must be gone.
@@ -215,7 +234,7 @@ impl Cx {
                 return Ok(());
             }
             ensure!(Instant::now() < end, "{what}: still not so after 10 seconds");
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            self.0.pace.waits(tokio::time::sleep(Duration::from_millis(5))).await;
         }
     }
 

@@ -20,7 +20,9 @@ impl Evidence {
         match result {
             Ok(()) => self.passed += 1,
             Err(Failure::Unsupported(_)) => self.refused += 1,
-            Err(Failure::Wrong(why)) => self.broken.push(format!("{id}: {why}")),
+            Err(Failure::Wrong(why) | Failure::TooSlow(why)) => {
+                self.broken.push(format!("{id}: {why}"));
+            }
             Err(Failure::NotApplicable(_)) => self.not_shown += 1,
         }
     }

@@ -35,6 +35,9 @@
 //! with what it declares, both ways: declared but not proven fails, and so does proven but not declared. A driver that lacks a
 //! feature must refuse it with [`Unsupported`](crate::ErrorKind::Unsupported) and change nothing: that has cases of its own.
 //!
+//! Where time is real, a case that fails after calls that took longer than its records live has shown nothing: it runs again, up to
+//! two times, with records that live longer, and the report says so ([`CaseReport::slow`]).
+//!
 //! `CONFORMANCE_ONLY=expiry,cas/` in the environment runs the cases whose ids begin so; `CONFORMANCE_SEED` repeats a run of the
 //! state machine.
 
@@ -46,6 +49,7 @@ mod derive;
 mod markdown;
 mod model;
 mod options;
+mod pace;
 mod report;
 mod rewriting;
 mod runner;

@@ -38,6 +38,10 @@ pub struct CaseReport {
     /// What was wrong, or why it did not apply.
     #[serde(skip_serializing_if = "String::is_empty", default)]
     pub why: String,
+    /// How many runs said nothing, because a call took longer than the records of the case lived. Each was followed by one in
+    /// which they live three times as long; there are three at most.
+    #[serde(default)]
+    pub slow: u32,
     /// How long it took, in milliseconds.
     pub millis: u64,
 }
@@ -203,6 +207,13 @@ impl fmt::Display for Report {
             };
             let differs = if feature.agrees { "" } else { "   <- differs" };
             writeln!(f, "  {:<16} {declared:<9} {derived}{differs}", feature.feature)?;
+        }
+        for case in self.cases.iter().filter(|case| case.slow > 0) {
+            writeln!(
+                f,
+                "slow {}: calls took longer than records lived in {} of its runs",
+                case.id, case.slow
+            )?;
         }
         for case in self.cases.iter().filter(|case| case.status == Status::Failed) {
             writeln!(

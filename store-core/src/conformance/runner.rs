@@ -11,6 +11,7 @@ use super::cases;
 use super::cx::Cx;
 use super::derive::{Evidence, judge};
 use super::options::Options;
+use super::pace::Pace;
 use super::report::{CaseReport, Report, Status};
 use super::target::Target;
 use crate::capability::{Capability, Feature};
@@ -97,32 +98,47 @@ pub fn check(target: impl Target, options: Options) {
 struct Ended {
     case: Case,
     result: Check,
+    /// In so many runs its calls took too long to show anything.
+    slow: u32,
     millis: u64,
 }
 
 async fn attempt(case: Case, target: Arc<dyn Target>, options: Options, prefix: String) -> Ended {
     let declared = target.capability();
     let started = Instant::now();
-    let result = match obstacle(&case, &declared) {
-        Some(why) => Err(Failure::NotApplicable(why)),
-        None => in_fixture(&case, target, options, prefix).await,
-    };
-    Ended { case, result, millis: started.elapsed().as_millis() as u64 }
+    let (mut result, mut slow) = (obstacle(&case, &declared), 0);
+    if result.is_ok() {
+        for factor in Pace::FACTORS {
+            let prefix = format!("{prefix}-{factor}");
+            result = in_fixture(&case, Arc::clone(&target), &options, factor, prefix).await;
+            if !matches!(result, Err(Failure::TooSlow(_))) {
+                break;
+            }
+            slow += 1;
+        }
+    }
+    Ended { case, result, slow, millis: started.elapsed().as_millis() as u64 }
 }
 
 /// Why a case need not run. What proves a feature always runs.
-fn obstacle(case: &Case, declared: &Capability) -> Option<&'static str> {
-    if case.without.is_some_and(|feature| declared.has(feature)) {
-        return Some("the driver has the feature whose absence this is about");
-    }
+fn obstacle(case: &Case, declared: &Capability) -> Check {
     let lacks = |feature: &Feature| !declared.has(*feature) && case.proves != Some(*feature);
-    case.needs.iter().any(lacks).then_some("needs a feature that the driver does not declare")
+    if case.without.is_some_and(|feature| declared.has(feature)) {
+        return Err(Failure::NotApplicable(
+            "the driver has the feature whose absence this is about",
+        ));
+    }
+    if case.needs.iter().any(lacks) {
+        return Err(Failure::NotApplicable("needs a feature that the driver does not declare"));
+    }
+    Ok(())
 }
 
 async fn in_fixture(
     case: &Case,
     target: Arc<dyn Target>,
-    options: Options,
+    options: &Options,
+    factor: u32,
     prefix: String,
 ) -> Check {
     let deadline = options.deadline_of(case.searches);
@@ -141,7 +157,7 @@ async fn in_fixture(
         }
         Ok(Ok(Ok(fixture))) => fixture,
     };
-    let cx = Cx::new(target, fixture, options, prefix);
+    let cx = Cx::new(target, fixture, options.clone(), factor, prefix);
     let mut body = tokio::spawn((case.body)(cx.clone()));
     let result = match tokio::time::timeout(deadline, &mut body).await {
         Ok(Ok(result)) => result,
@@ -151,6 +167,7 @@ async fn in_fixture(
             Err(hangs(case.id))
         }
     };
+    let result = result.map_err(|e| if cx.was_too_slow() { e.in_slow_run() } else { e });
     // In a task of its own: a driver that panics here must not take the run down.
     let cleaning = tokio::spawn(async move { cx.clean_up().await });
     let _ = tokio::time::timeout(deadline.min(Duration::from_secs(10)), cleaning).await;
@@ -169,14 +186,17 @@ impl Ended {
                 format!("refused, though the driver declares what it takes: {why}"),
             ),
             // What an undeclared feature does instead of refusing is judged with the feature.
-            Err(Failure::Wrong(why)) if lacking => (Status::NotApplicable, why),
-            Err(Failure::Wrong(why)) => (Status::Failed, why),
+            Err(Failure::Wrong(why) | Failure::TooSlow(why)) if lacking => {
+                (Status::NotApplicable, why)
+            }
+            Err(Failure::Wrong(why) | Failure::TooSlow(why)) => (Status::Failed, why),
         };
         CaseReport {
             id: self.case.id.to_owned(),
             title: self.case.title.to_owned(),
             status,
             why,
+            slow: self.slow,
             millis: self.millis,
         }
     }

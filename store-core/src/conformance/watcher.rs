@@ -1,11 +1,13 @@
 //! A watch, with the patience of a test.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 
 use super::case::{Check, Failure};
+use super::pace::Pace;
 use crate::error::Error;
 use crate::handle::Table;
 use crate::options::{Event, Gone};
@@ -19,11 +21,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Watcher {
     stream: EventStream,
     patience: Duration,
+    pace: Arc<Pace>,
 }
 
 impl Watcher {
-    pub(super) fn new(stream: EventStream) -> Self {
-        Self { stream, patience: PATIENCE }
+    pub(super) fn new(stream: EventStream, pace: Arc<Pace>) -> Self {
+        Self { stream, patience: PATIENCE, pace }
     }
 
     pub(super) fn with_patience(mut self, patience: Duration) -> Self {
@@ -33,7 +36,8 @@ impl Watcher {
 
     /// What comes next, `None` at the end of the stream.
     pub(super) async fn raw(&mut self) -> Check<Option<Result<Event, Error>>> {
-        tokio::time::timeout(self.patience, self.stream.next())
+        self.pace
+            .waits(tokio::time::timeout(self.patience, self.stream.next()))
             .await
             .map_err(|_| Failure::new(format!("the watch saw nothing for {:?}", self.patience)))
     }

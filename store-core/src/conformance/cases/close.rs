@@ -106,7 +106,7 @@ pub(super) fn cases() -> Vec<Case> {
                 let mut watches = [
                     cx.watch(&t).await?,
                     cx.changes(&t).await?,
-                    Watcher::new(t.watch().key("k").await?),
+                    cx.follow(t.watch().key("k").await?),
                 ];
                 watches[0].snapshot().await?;
                 cx.store().close().await?;

@@ -96,7 +96,8 @@ fn kept() -> Vec<Case> {
             .needs([F::Expiry])
             .waits()
             .run(|cx| async move {
-                let (ttl, t) = (Duration::from_millis(300), cx.table()?);
+                let t = cx.table()?;
+                let ttl = cx.lives(Duration::from_millis(300)).min(Duration::from_millis(900));
                 if cx.declared().min_ttl.is_some_and(|least| least > ttl) {
                     return Err(Failure::NotApplicable(
                         "the driver declares that it refuses times to live below a second",

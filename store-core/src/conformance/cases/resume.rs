@@ -19,7 +19,7 @@ pub(super) fn cases() -> Vec<Case> {
             t.write("b", "2").await?;
             t.delete("a").await?;
             let mut view =
-                resumed(&t, seen.revision(), &[("a", "1")], |v| v.records.len() == 1).await?;
+                resumed(&cx, &t, seen.revision(), &[("a", "1")], |v| v.records.len() == 1).await?;
             ensure_eq!(
                 view.records.pop_first().map(|(k, r)| (k, text(r.value()))),
                 Some(("b".into(), "2".into())),
@@ -37,7 +37,7 @@ pub(super) fn cases() -> Vec<Case> {
             let at = revision(t.write("a", "1").await?)?;
             t.write("a", "2").await?;
             let view =
-                resumed(&t, Some(at), &[("a", "1")], |v| v.value("a").as_deref() == Some("2"))
+                resumed(&cx, &t, Some(at), &[("a", "1")], |v| v.value("a").as_deref() == Some("2"))
                     .await?;
             ensure_eq!(view.resyncs, 0, "resyncs");
             Ok(())
@@ -52,7 +52,8 @@ pub(super) fn cases() -> Vec<Case> {
             t.write("a", "1").await?;
             let at = revision_of(&t, "a").await?;
             t.write("b", "2").await?;
-            resumed(&t, Some(at), &[("a", "1")], |v| v.value("b").as_deref() == Some("2")).await?;
+            resumed(&cx, &t, Some(at), &[("a", "1")], |v| v.value("b").as_deref() == Some("2"))
+                .await?;
             Ok(())
         }),
         case("resume/after-synced", "a watch can be resumed after `Synced`")
@@ -65,7 +66,7 @@ pub(super) fn cases() -> Vec<Case> {
                 drop(watch);
                 ensure!(at.is_some(), "`Synced` has no revision");
                 t.write("c", "3").await?;
-                let mut watch = Watcher::new(open(&t, at).await?);
+                let mut watch = cx.follow(open(&t, at).await?);
                 watch.expect_put("c", "3").await?;
                 Ok(())
             }),
@@ -82,7 +83,7 @@ pub(super) fn cases() -> Vec<Case> {
             let (_, at) = cx.watch(&t).await?.until_synced().await?;
             ensure!(at.is_some(), "`Synced` has no revision");
             t.write("k", "new").await?;
-            let mut watch = Watcher::new(open(&t, at).await?);
+            let mut watch = cx.follow(open(&t, at).await?);
             watch.expect_put("k", "new").await?;
             Ok(())
         }),
@@ -94,7 +95,7 @@ pub(super) fn cases() -> Vec<Case> {
         .run(|cx| async move {
             let t = cx.table()?;
             let at = revision(t.write("a", "1").await?)?;
-            let mut watch = Watcher::new(open(&t, Some(at)).await?);
+            let mut watch = cx.follow(open(&t, Some(at)).await?);
             let (events, _) = watch.until_synced().await?;
             ensure!(events.is_empty(), "before `Synced` came {events:?}");
             t.write("a", "2").await?;
@@ -107,7 +108,7 @@ pub(super) fn cases() -> Vec<Case> {
                 let t = cx.table()?;
                 for i in 0..20 {
                     let at = revision(t.write("k", format!("{i}")).await?)?;
-                    let mut watch = Watcher::new(open(&t, Some(at)).await?);
+                    let mut watch = cx.follow(open(&t, Some(at)).await?);
                     let next = format!("{i} next");
                     t.write("k", next.clone()).await?;
                     watch.expect_put("k", &next).await?;
@@ -125,7 +126,7 @@ pub(super) fn cases() -> Vec<Case> {
                 let at = watch.expect_gone("a", Gone::Deleted).await?;
                 ensure!(at.is_some(), "the end has no revision");
                 t.write("a", "2").await?;
-                let mut watch = Watcher::new(open(&t, at).await?);
+                let mut watch = cx.follow(open(&t, at).await?);
                 watch.expect_put("a", "2").await?;
                 Ok(())
             }),
@@ -140,7 +141,7 @@ pub(super) fn cases() -> Vec<Case> {
             let (_, at) = cx.watch(&t).await?.until_synced().await?;
             t.delete("a").await?;
             t.delete("b").await?;
-            resumed(&t, at, &[("a", "a"), ("b", "b"), ("c", "c")], |v| v.records.len() == 1)
+            resumed(&cx, &t, at, &[("a", "a"), ("b", "b"), ("c", "c")], |v| v.records.len() == 1)
                 .await?;
             Ok(())
         }),
@@ -156,7 +157,7 @@ pub(super) fn cases() -> Vec<Case> {
             t.write("b", "b").await?;
             let (_, at) = cx.watch(&t).await?.until_synced().await?;
             cx.outlive(cx.ttl()).await;
-            resumed(&t, at, &[("a", "a"), ("b", "b")], |v| v.records.len() == 1).await?;
+            resumed(&cx, &t, at, &[("a", "a"), ("b", "b")], |v| v.records.len() == 1).await?;
             Ok(())
         }),
         case("resume/in-scope", "a resumed watch keeps to its key or prefix")
@@ -165,11 +166,11 @@ pub(super) fn cases() -> Vec<Case> {
                 let t = cx.table()?;
                 let at = revision(t.write("start", "v").await?)?;
                 fill(&t, &["a-1", "b-1", "a-2", "a"]).await?;
-                let mut watch = Watcher::new(t.watch().prefix("a-").after(at).await?);
+                let mut watch = cx.follow(t.watch().prefix("a-").after(at).await?);
                 watch.expect_put("a-1", "a-1").await?;
                 watch.expect_put("a-2", "a-2").await?;
                 watch.nothing_before(&t, "a-3").await?;
-                let mut watch = Watcher::new(t.watch().key("b-1").after(at).await?);
+                let mut watch = cx.follow(t.watch().key("b-1").after(at).await?);
                 watch.expect_put("b-1", "b-1").await?;
                 watch.nothing_before(&t, "b-1").await
             }),
@@ -179,7 +180,7 @@ pub(super) fn cases() -> Vec<Case> {
                 let (a, b) = (cx.named("a")?, cx.named("b")?);
                 let at = revision(a.write("k", "1").await?)?;
                 b.write("k", "of b").await?;
-                let mut watch = Watcher::new(open(&a, Some(at)).await?);
+                let mut watch = cx.follow(open(&a, Some(at)).await?);
                 watch.nothing_before(&a, "k").await
             }),
         case(
@@ -195,7 +196,7 @@ pub(super) fn cases() -> Vec<Case> {
                 Some(Ok(Event::Resync)) => {}
                 other => return Err(Failure::new(format!("expected a resync, saw {other:?}"))),
             }
-            let snapshot = Watcher::new(stream).snapshot().await?;
+            let snapshot = cx.follow(stream).snapshot().await?;
             ensure_eq!(snapshot.len(), 2, "records of the new snapshot");
             Ok(())
         }),
@@ -209,7 +210,7 @@ pub(super) fn cases() -> Vec<Case> {
             let at = revision(t.write("gone", "v").await?)?;
             cx.store().delete_database(&cx.name("again")?).await?;
             t.write("new", "v").await?;
-            let view = resumed(&t, Some(at), &[("gone", "v")], |v| {
+            let view = resumed(&cx, &t, Some(at), &[("gone", "v")], |v| {
                 v.records.len() == 1 && v.records.contains_key("new")
             })
             .await?;
@@ -232,7 +233,7 @@ pub(super) fn cases() -> Vec<Case> {
                         written?;
                     }
                 }
-                resumed(&t, Some(at), &[("k00", "start")], |v| {
+                resumed(&cx, &t, Some(at), &[("k00", "start")], |v| {
                     v.records.len() == 100 && v.records.values().all(|r| r.value() == b"29")
                 })
                 .await?;
@@ -249,7 +250,7 @@ pub(super) fn cases() -> Vec<Case> {
             for i in 1..=40 {
                 let value = format!("{i}");
                 t.write("k", value.clone()).await?;
-                let mut watch = Watcher::new(open(&t, Some(at)).await?);
+                let mut watch = cx.follow(open(&t, Some(at)).await?);
                 let seen = watch.expect_put("k", &value).await?;
                 at = seen.revision().ok_or_else(|| Failure::new("an event without a revision"))?;
             }
@@ -265,12 +266,13 @@ async fn open(t: &Table, at: Option<Revision>) -> Check<crate::EventStream> {
 
 /// What a resumed watch makes of what its watcher knew.
 async fn resumed(
+    cx: &Cx,
     t: &Table,
     at: Option<Revision>,
     knew: &[(&str, &str)],
     done: impl Fn(&View) -> bool + Send,
 ) -> Check<View> {
-    let mut watch = Watcher::new(open(t, at).await?);
+    let mut watch = cx.follow(open(t, at).await?);
     let mut view = View::default();
     for (key, value) in knew {
         let record = crate::Record::builder(Key::new(*key)?, *value).build();

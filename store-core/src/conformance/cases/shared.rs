@@ -174,7 +174,7 @@ pub(super) fn cases() -> Vec<Case> {
                 one.write("b", "2").await?;
                 let two = cx.second_table().await?;
                 cx.store().close().await?;
-                let mut watch = Watcher::new(two.watch().after(at).await?);
+                let mut watch = cx.follow(two.watch().after(at).await?);
                 watch.expect_put("b", "2").await?;
                 two.write("c", "3").await?;
                 watch.expect_put("c", "3").await?;

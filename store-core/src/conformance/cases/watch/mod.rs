@@ -28,7 +28,7 @@ fn scoped(
     case(id, title).needs([F::Watch]).run(move |cx| async move {
         let t = cx.table()?;
         let accepted = |key: &&&str| cx.target().accepts_key(key);
-        let mut watch = Watcher::new(scope(t.watch().changes_only()).await?);
+        let mut watch = cx.follow(scope(t.watch().changes_only()).await?);
         let mut seen = sees.iter().filter(accepted).peekable();
         for (i, key) in writes.iter().filter(accepted).enumerate() {
             t.write(key, format!("{i}")).await?;

@@ -52,13 +52,13 @@ pub(super) fn cases() -> Vec<Case> {
             .run(|cx| async move {
                 let t = cx.table()?;
                 fill(&t, &["a", "ab", "b"]).await?;
-                let snapshot = Watcher::new(t.watch().key("a").await?).snapshot().await?;
+                let snapshot = cx.follow(t.watch().key("a").await?).snapshot().await?;
                 ensure_eq!(
                     snapshot.iter().map(crate::Record::key).collect::<Vec<_>>(),
                     ["a"],
                     "keys"
                 );
-                let snapshot = Watcher::new(t.watch().key("none").await?).snapshot().await?;
+                let snapshot = cx.follow(t.watch().key("none").await?).snapshot().await?;
                 ensure_eq!(snapshot.len(), 0, "records for an absent key");
                 Ok(())
             }),
@@ -67,7 +67,7 @@ pub(super) fn cases() -> Vec<Case> {
             .run(|cx| async move {
                 let t = cx.table()?;
                 fill(&t, &["a", "ab", "b", "a-", "A"]).await?;
-                let snapshot = Watcher::new(t.watch().prefix("a").await?).snapshot().await?;
+                let snapshot = cx.follow(t.watch().prefix("a").await?).snapshot().await?;
                 let keys: BTreeSet<_> = snapshot.iter().map(crate::Record::key).collect();
                 ensure_eq!(keys, BTreeSet::from(["a", "a-", "ab"]), "keys");
                 Ok(())
