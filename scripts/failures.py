@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 # Each is followed by its reasons.
@@ -37,9 +38,8 @@ def what_failed(log: str) -> list[str]:
 
 
 def paragraph(lines: list[str], ends) -> list[str]:
-    taken: list[str] = []
-    for line in lines[:MOST_LINES]:
-        if ends(line):
-            break
-        taken.append(line)
+    taken = list(itertools.takewhile(lambda line: not ends(line), lines))
+    if len(taken) > MOST_LINES:
+        # The log of a server that died says why in its last line.
+        taken[4 : 4 - MOST_LINES] = ["..."]
     return taken

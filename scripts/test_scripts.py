@@ -78,6 +78,9 @@ class WhatFailed(unittest.TestCase):
 
     def test_what_is_not_understood_shows_the_end_and_much_is_cut(self):
         self.assertEqual(what_failed("one\ntwo\n"), ["one", "two"])
+        log = "thread 'a' panicked at a.rs:1:2:\n" + "".join(f"line {number}\n" for number in range(40)) + "the reason\n\n"
+        found = what_failed(log)
+        self.assertEqual((len(found), found[1], found[-1]), (14, "line 0", "the reason"))
         found = what_failed("".join(f"FAILED a/{number}: it\n" for number in range(100)))
         self.assertEqual((len(found), found[-1]), (41, "... and 60 lines more"))
 

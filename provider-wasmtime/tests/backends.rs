@@ -13,6 +13,9 @@ mod common;
 )]
 #[path = "../../tests/src/servers/nats.rs"]
 mod nats;
+#[expect(unreachable_pub, reason = "the servers of all tests")]
+#[path = "../../tests/src/servers/port.rs"]
+mod port;
 #[allow(
     dead_code,
     missing_docs,

@@ -14,7 +14,7 @@ use async_nats::jetstream;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use host::component::{Error, atomics, batch, call, store};
-use host::{Host, Server, Start, by, link};
+use host::{Host, Server, Start, by, link, port};
 use serde_json::{Value, json};
 
 async fn get(host: &Host, link: &str, key: &str) -> Result<Option<Bytes>, Error> {
@@ -52,7 +52,7 @@ fn started(links: Vec<Value>) -> Start {
 
 #[tokio::test]
 async fn upstreams_manifest_keeps_upstreams_data_and_creates_only_what_it_says() {
-    let server = Server::start().await;
+    let server = Server::start();
     let js = jetstream::new(server.client().await);
     let config = |bucket: &str| json!({"bucket": bucket, "cluster_uri": server.url});
     let mut created = config("made");
@@ -104,7 +104,7 @@ async fn upstreams_manifest_keeps_upstreams_data_and_creates_only_what_it_says()
 /// Not even a write makes a bucket anew that was deleted while it was in use, unless the link says so, and then as the link says.
 #[tokio::test]
 async fn a_bucket_that_is_deleted_meanwhile_is_met_by_the_links_rule() {
-    let server = Server::start().await;
+    let server = Server::start();
     let js = jetstream::new(server.client().await);
     let made = async |bucket: &str| {
         let config = jetstream::kv::Config { bucket: bucket.into(), ..Default::default() };
@@ -136,7 +136,7 @@ async fn a_bucket_that_is_deleted_meanwhile_is_met_by_the_links_rule() {
 
 #[tokio::test]
 async fn counters_are_exact_and_keys_any_text_in_our_layout() {
-    let server = Server::start().await;
+    let server = Server::start();
     let config = json!({"url": server.url, "database": "app", "identifier": "any", "page": "100"});
     let host = Host::start(started(vec![link("c1", "default", config)])).await;
     let sums: Vec<_> = stream::iter(0..400)
@@ -158,7 +158,7 @@ async fn counters_are_exact_and_keys_any_text_in_our_layout() {
 
 #[tokio::test]
 async fn a_server_that_is_away_breaks_only_its_own_link_and_comes_up_by_itself() {
-    let (mut server, well) = (Server::start().await, Server::start().await);
+    let (mut server, well) = (Server::start(), Server::start());
     server.client().await;
     server.kill().await;
     let config = |server: &Server, bucket: &str| json!({"cluster_uri": server.url, "bucket": bucket, "enable_bucket_auto_create": "true"});
@@ -195,7 +195,7 @@ async fn a_server_that_is_away_breaks_only_its_own_link_and_comes_up_by_itself()
 
 #[tokio::test]
 async fn a_listing_goes_on_after_the_provider_was_killed_and_nothing_is_lost() {
-    let server = Server::start().await;
+    let server = Server::start();
     for layout in ["native", "plain"] {
         let config = json!({"url": server.url, "database": format!("app-{layout}"), "layout": layout,
                             "identifier": "any", "page": "20"});
@@ -238,7 +238,7 @@ async fn a_listing_goes_on_after_the_provider_was_killed_and_nothing_is_lost() {
 
 #[tokio::test]
 async fn what_is_too_big_for_the_server_is_an_error_that_changes_nothing() {
-    let server = Server::start().await;
+    let server = Server::start();
     let config = json!({"url": server.url, "database": "app", "identifier": "any"});
     let host = Host::start(started(vec![link("c1", "default", config)])).await;
     set(&host, "default", "k", "before").await.unwrap();
@@ -306,7 +306,7 @@ async fn a_server_that_does_not_answer_is_an_error_in_time() {
 
 #[tokio::test]
 async fn two_providers_of_one_name_share_the_calls_and_go_on_with_each_others_pages() {
-    let server = Server::start().await;
+    let server = Server::start();
     let links = || {
         let config =
             json!({"url": server.url, "database": "app", "identifier": "any", "page": "20"});

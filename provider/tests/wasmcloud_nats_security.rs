@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use host::component::{Error, call, store};
-use host::{Host, Start, by, link};
+use host::{Host, Start, by, link, port};
 use keys::{Operator, certificates};
 use nats::{Server, Setup};
 use nkeys::KeyPair;

@@ -20,7 +20,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use host::component::{Error, atomics, batch, call, store};
 use host::told::Told;
-use host::{Host, Start, by, link, source};
+use host::{Host, Start, by, link, port, source};
 use redis::Server;
 use serde_json::{Value, json};
 

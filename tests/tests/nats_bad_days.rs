@@ -13,8 +13,9 @@ use store_core::{
 };
 use store_natsjs::async_nats::{self, HeaderMap};
 use store_natsjs::{Credentials, Layout, Nats};
-use tests::servers::nats::{Server, Setup, free_port};
+use tests::servers::nats::{Server, Setup};
 use tests::servers::nats_proxy::{Proxy, Way};
+use tests::servers::port::free_port;
 
 async fn open(server: &Server) -> Arc<dyn StoreAdmin> {
     let builder = Nats::builder().servers([server.url()]).attempt_timeout(Duration::from_secs(1));

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use store_core::{DatabaseConfig, ErrorKind, Name, Store, StoreAdmin, Table};
 use store_natsjs::{Access, Bucket, Layout, Nats, Origin};
-use tests::servers::nats::{Server, Setup, Version, free_port};
+use tests::servers::nats::{Server, Setup, Version};
+use tests::servers::port::free_port;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 

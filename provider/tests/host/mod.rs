@@ -1,6 +1,9 @@
 //! A wasmCloud host as far as a provider can tell: the lattice subjects over a real nats-server, and nothing of wasmCloud.
 
 pub(crate) mod component;
+#[expect(unreachable_pub, reason = "a part of the crate `tests`, which depends on this one")]
+#[path = "../../../tests/src/servers/port.rs"]
+pub(crate) mod port;
 pub(crate) mod told;
 
 use std::process::Stdio;
@@ -13,6 +16,8 @@ use nkeys::XKey;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, Command};
+
+use port::free_port;
 
 pub(crate) const LATTICE: &str = "fake";
 pub(crate) const PROVIDER: &str = "kv";
@@ -27,12 +32,9 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) async fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let data = tempfile::tempdir().unwrap();
-        let port = {
-            let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            free.local_addr().unwrap().port()
-        };
+        let port = free_port();
         let child = Self::spawn(port, &data);
         Self { child, port, url: format!("nats://127.0.0.1:{port}"), data }
     }
@@ -102,7 +104,7 @@ pub(crate) struct Host {
 impl Host {
     /// Starts everything and waits until the provider serves.
     pub(crate) async fn start(start: Start) -> Self {
-        let server = Server::start().await;
+        let server = Server::start();
         let nats = server.client().await;
         let (own, theirs) = (XKey::new(), XKey::new());
         let data = Self::data(&server, &start, &own, &theirs);

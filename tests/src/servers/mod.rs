@@ -5,6 +5,7 @@
 pub mod nats;
 #[cfg(feature = "suites")]
 pub mod nats_proxy;
+pub mod port;
 #[cfg(feature = "suites")]
 pub mod proxy;
 #[cfg(feature = "suites")]

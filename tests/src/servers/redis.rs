@@ -5,12 +5,14 @@
 use std::fmt;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use super::port::free_port;
 
 /// How long a server may take to begin.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -40,7 +42,7 @@ impl Server {
     /// # Panics
     /// As [`start`](Self::start).
     pub fn with(options: &[&str]) -> Self {
-        Self::begin(&binary(), u16::MAX, options, None)
+        Self::begin(&binary(), options, None)
     }
 
     /// A server of another kind or version than the others.
@@ -48,15 +50,7 @@ impl Server {
     /// # Panics
     /// As [`start`](Self::start).
     pub fn of(binary: &Path, options: &[&str]) -> Self {
-        Self::begin(binary, u16::MAX, options, None)
-    }
-
-    /// A server on a port below this one. The members of a cluster talk to each other 10000 above their port.
-    ///
-    /// # Panics
-    /// As [`start`](Self::start).
-    pub fn below(binary: &Path, port: u16, options: &[&str]) -> Self {
-        Self::begin(binary, port, options, None)
+        Self::begin(binary, options, None)
     }
 
     /// A Sentinel with these settings.
@@ -64,10 +58,10 @@ impl Server {
     /// # Panics
     /// As [`start`](Self::start).
     pub fn sentinel(settings: &str) -> Self {
-        Self::begin(&binary(), u16::MAX, &[], Some(settings))
+        Self::begin(&binary(), &[], Some(settings))
     }
 
-    fn begin(binary: &Path, below: u16, options: &[&str], settings: Option<&str>) -> Self {
+    fn begin(binary: &Path, options: &[&str], settings: Option<&str>) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let n = NEXT.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("store-redis-{}-{n}", std::process::id()));
@@ -78,7 +72,7 @@ impl Server {
             let mut server = Self {
                 child: None,
                 dir: dir.clone(),
-                port: free_port(below),
+                port: free_port(),
                 binary: binary.to_owned(),
                 options: Vec::clone(&options),
                 settings: settings.map(str::to_owned),
@@ -308,19 +302,4 @@ pub fn binaries() -> Vec<PathBuf> {
         all.extend(std::env::split_paths(&more));
     }
     all
-}
-
-fn free_port(below: u16) -> u16 {
-    let any = || TcpListener::bind("127.0.0.1:0").unwrap();
-    // Those that are too high are held meanwhile, so that others come.
-    let mut held = Vec::new();
-    loop {
-        let listener = any();
-        let port = listener.local_addr().unwrap().port();
-        if port < below {
-            return port;
-        }
-        held.push(listener);
-        assert!(held.len() < 10_000, "no port below {below} is free");
-    }
 }

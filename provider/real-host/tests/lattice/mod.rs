@@ -14,9 +14,12 @@ use wasmcloud_control_interface::{Client, ClientBuilder, Link};
 use wasmcloud_host::wasmbus::{Host, HostConfig};
 
 pub(crate) mod component;
+#[path = "../../../../tests/src/servers/port.rs"]
+mod port;
 pub(crate) mod secrets;
 
 use component::Component;
+use port::free_port;
 
 pub(crate) const LATTICE: &str = "real";
 pub(crate) const PROVIDER: &str = "kv-provider";
@@ -24,11 +27,6 @@ pub(crate) const PROVIDER: &str = "kv-provider";
 fn path(variable: &str) -> PathBuf {
     let path = std::env::var_os(variable).unwrap_or_else(|| panic!("set {variable}"));
     std::fs::canonicalize(path).unwrap()
-}
-
-fn free_port() -> u16 {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    free.local_addr().unwrap().port()
 }
 
 /// A server that can be killed and started again, with what it kept.
