@@ -168,7 +168,7 @@ async fn a_server_that_is_away_breaks_only_its_own_link_and_comes_up_by_itself()
     let begin = Instant::now();
     let error = format!("{:?}", get(&host, "default", "k").await.unwrap_err());
     assert!(error.contains("not connected"), "{error}");
-    assert!(begin.elapsed() < Duration::from_secs(4), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(8), "{:?}", begin.elapsed());
     set(&host, "well", "k", "v").await.unwrap();
     assert_eq!(host.health().await.unwrap()["healthy"], false);
     server.restart();
@@ -269,7 +269,7 @@ async fn a_call_waits_briefly_for_a_lost_server_and_then_fails_clearly() {
     for _ in 0..2 {
         let begin = Instant::now();
         let error = format!("{:?}", get(&host, "default", "k").await.unwrap_err());
-        assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
+        assert!(begin.elapsed() < Duration::from_secs(8), "{:?}", begin.elapsed());
         assert!(error.contains("connect"), "{error}");
     }
     // One that is back in time is waited for.

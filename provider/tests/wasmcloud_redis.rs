@@ -135,7 +135,7 @@ async fn a_server_that_is_away_breaks_only_its_own_link_and_comes_up_by_itself()
     let begin = Instant::now();
     let error = format!("{:?}", get(&host, "default", "k").await.unwrap_err());
     assert!(error.contains(&server.address()) && error.contains("not connected"), "{error}");
-    assert!(begin.elapsed() < Duration::from_secs(4), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(8), "{:?}", begin.elapsed());
     set(&host, "well", "k", "v").await.unwrap();
     assert_eq!(host.health().await.unwrap()["healthy"], false);
     server.restart();
@@ -263,7 +263,7 @@ async fn calls_wait_for_a_connection_as_their_link_says() {
                "backend_reconnect_max_delay_ms": delay})
     };
     let links =
-        vec![link("c1", "hasty", waits("0", "300")), link("c1", "patient", waits("40", "30"))];
+        vec![link("c1", "hasty", waits("0", "5000")), link("c1", "patient", waits("40", "30"))];
     let host = Host::start(started(links)).await;
     set(&host, "hasty", "k", "v").await.unwrap();
     set(&host, "patient", "k", "v").await.unwrap();
@@ -272,7 +272,7 @@ async fn calls_wait_for_a_connection_as_their_link_says() {
     let _ = get(&host, "hasty", "k").await;
     let begin = Instant::now();
     get(&host, "hasty", "k").await.unwrap_err();
-    assert!(begin.elapsed() < Duration::from_millis(200), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
     let patient = get(&host, "patient", "k");
     let back = async {
         tokio::time::sleep(Duration::from_millis(400)).await;

@@ -296,7 +296,7 @@ async fn what_is_wrong_with_the_server_is_said() {
     let since = Instant::now();
     let error = table(&store, "secret").write("k", "v").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error:?}");
-    assert!(since.elapsed() < Duration::from_secs(1), "it is said at once");
+    assert!(since.elapsed() < Duration::from_secs(5), "it is not asked again until the deadline");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -309,7 +309,7 @@ async fn what_a_user_may_not_do_is_said_at_once_and_the_rest_works() {
     assert!(!all_of(&denied).contains("hidden-value"), "{denied:?}");
     let denied = secret.increment("n", 1).await.unwrap_err();
     assert_eq!(denied.kind(), ErrorKind::PermissionDenied, "{denied:?}");
-    assert!(since.elapsed() < Duration::from_secs(2), "{:?}", since.elapsed());
+    assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
     let many = database.table("open").unwrap();
     assert!(many.write_many([("a", "1"), ("b", "2")]).await.iter().all(Result::is_ok));
 
@@ -465,5 +465,5 @@ async fn a_temporary_directory_is_warned_of_where_it_can_be_seen() {
     assert!(log.is_empty(), "{log}");
     let log = logged(builder(&Server::start())).await;
     assert!(log.is_empty(), "{log}");
-    assert!(since.elapsed() < Duration::from_secs(5));
+    assert!(since.elapsed() < Duration::from_secs(8));
 }
