@@ -306,7 +306,7 @@ async fn a_guest_is_told_of_changes_with_a_handle_that_works() {
 }
 
 async fn seen(bucket: &provider::Bucket, value: Option<&str>) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         let seen = bucket.get("seen:job").await.unwrap();
         if seen.as_deref() == value.map(str::as_bytes) {

@@ -192,7 +192,7 @@ async fn a_callers_trace_goes_on() {
     // Only what fails is logged, and with its span.
     let failed = call(store::get(&host.wrpc, Some(headers), "default", "")).await;
     assert!(failed.is_err());
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(30);
     while !host.log().contains(trace) {
         assert!(Instant::now() < deadline, "{}", host.log());
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -211,7 +211,7 @@ async fn the_warning_of_a_failed_call_is_of_the_callers_trace() {
     let mut headers = by("c1", "default");
     headers.insert("traceparent", format!("00-{trace}-00f067aa0ba902b7-01"));
     assert!(call(store::get(&host.wrpc, Some(headers), "default", "k")).await.is_err());
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(30);
     while !host.log().contains(trace) {
         assert!(Instant::now() < deadline, "{}", host.log());
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -590,7 +590,7 @@ async fn why_a_call_failed_is_in_the_log_and_not_a_thousand_times() {
     // What a component may well expect is no matter for whoever runs the provider.
     c1.get("").await.unwrap_err();
     c1.clone().link("never").get("k").await.unwrap_err();
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(30);
     while host.log().matches("a call failed").count() < 52 {
         assert!(Instant::now() < deadline, "{}", host.log());
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -641,7 +641,7 @@ async fn calls_whose_parameters_are_lost_hold_up_nobody() {
     let begin = Instant::now();
     c1.set("k", "after").await.unwrap();
     assert!(begin.elapsed() < Duration::from_secs(8), "{:?}", begin.elapsed());
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(30);
     while host.warned("the rest of the parameters did not come") < 5 * took.len() + 1 {
         assert!(Instant::now() < deadline, "{}", host.log());
         tokio::time::sleep(Duration::from_millis(10)).await;

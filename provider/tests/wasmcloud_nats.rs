@@ -338,7 +338,7 @@ async fn two_providers_of_one_name_share_the_calls_and_go_on_with_each_others_pa
 }
 
 async fn until_ok(host: &Host) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(30);
     while get(host, "default", "k").await.is_err() {
         assert!(Instant::now() < deadline, "{}", host.log());
         tokio::time::sleep(Duration::from_millis(50)).await;

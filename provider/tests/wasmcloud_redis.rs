@@ -175,7 +175,7 @@ fn connections(server: &Server) -> usize {
 }
 
 async fn until_connections(server: &Server, wanted: usize) {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(30);
     while connections(server) != wanted {
         assert!(Instant::now() < deadline, "{} connections", connections(server));
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -217,7 +217,7 @@ async fn connections_are_shared_and_end_with_their_last_link() {
 }
 
 async fn until_linked(host: &Host, link: &str) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(30);
     while let Err(error) = get(host, link, "k").await {
         assert!(Instant::now() < deadline, "{error:?}");
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -445,7 +445,7 @@ async fn a_first_call_looks_at_no_record_to_see_whether_its_database_exists() {
 }
 
 async fn until_ok(host: &Host) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(30);
     while get(host, "default", "k").await.is_err() {
         assert!(Instant::now() < deadline, "{}", host.log());
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -548,7 +548,7 @@ async fn a_replica_serves_reads_and_refuses_writes() {
     table.write("k", "v").await.unwrap();
     let port = primary.port().to_string();
     let replica = Server::with(&["--replicaof", "127.0.0.1", &port]);
-    let until = Instant::now() + Duration::from_secs(10);
+    let until = Instant::now() + Duration::from_secs(30);
     while replica.info("master_link_status") != "up" && Instant::now() < until {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

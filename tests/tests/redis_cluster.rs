@@ -126,13 +126,13 @@ async fn when_a_primary_dies_its_replica_serves_and_nothing_that_it_had_is_lost(
     let table = store.database("app").unwrap().table("t").unwrap();
     let mut refused = 0;
     let revision = loop {
-        assert!(begun.elapsed() < Duration::from_secs(30), "nobody has taken over");
+        assert!(begun.elapsed() < Duration::from_mins(2), "nobody has taken over");
         let asked = Instant::now();
         match table.write("after", "v").await {
             Ok(written) => break written.revision.unwrap(),
             Err(error) => {
                 assert!(error.kind().is_transient(), "{error}");
-                assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+                assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
                 refused += 1;
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }

@@ -117,7 +117,7 @@ impl<'a> Component<'a> {
 
     /// Waits until a call is answered so, as a link's message has no answer.
     pub(crate) async fn until(&self, settled: impl Fn(&Answer<Option<Bytes>>) -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(5);
+        let deadline = Instant::now() + Duration::from_secs(30);
         loop {
             let answer = self.get("k").await;
             if settled(&answer) {

@@ -62,7 +62,7 @@ impl Server {
     }
 
     pub(crate) async fn client(&self) -> Client {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(30);
         loop {
             match async_nats::connect(&self.url).await {
                 Ok(client) => return client,
@@ -138,7 +138,7 @@ impl Host {
         let before = serving();
         let data = Self::data(&self.server, &start, &self.own, &self.theirs);
         let child = Self::spawn(&data, &self.log).await;
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(30);
         while serving() == before {
             assert!(Instant::now() < deadline, "it does not serve: {}", self.log());
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -152,7 +152,7 @@ impl Host {
     }
 
     async fn ready(&self) {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(30);
         while self.health().await.is_none() {
             assert!(Instant::now() < deadline, "the provider does not serve: {}", self.log());
             tokio::time::sleep(Duration::from_millis(10)).await;

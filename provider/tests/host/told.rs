@@ -44,7 +44,7 @@ impl Told {
 
     /// Waits until this is the last that it was told.
     pub(crate) async fn until(&self, host: &Host, last: &str) {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(30);
         while self.all().last().is_none_or(|told| told != last) {
             assert!(Instant::now() < deadline, "{:?}\n{}", self.all(), host.log());
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -53,7 +53,7 @@ impl Told {
 
     /// Changes something again and again until it is told: so long it takes until a watch has begun.
     pub(crate) async fn begun<F: Future<Output = ()>>(&self, host: &Host, change: impl Fn() -> F) {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(30);
         while self.all().is_empty() {
             change().await;
             assert!(Instant::now() < deadline, "{}", host.log());

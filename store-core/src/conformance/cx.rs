@@ -228,12 +228,12 @@ impl Cx {
         F: FnMut() -> Fut + Send,
         Fut: Future<Output = Check<bool>> + Send,
     {
-        let end = Instant::now() + Duration::from_secs(10);
+        let end = Instant::now() + Duration::from_secs(20);
         loop {
             if holds().await? {
                 return Ok(());
             }
-            ensure!(Instant::now() < end, "{what}: still not so after 10 seconds");
+            ensure!(Instant::now() < end, "{what}: still not so after 20 seconds");
             self.0.pace.waits(tokio::time::sleep(Duration::from_millis(5))).await;
         }
     }

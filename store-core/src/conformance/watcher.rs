@@ -16,7 +16,7 @@ use crate::revision::Revision;
 use crate::store::EventStream;
 
 /// How long an event may take, in real time.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) struct Watcher {
     stream: EventStream,
