@@ -1,5 +1,8 @@
 //! Atomic batches: all or nothing, with conditions, seen whole.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
 use super::prelude::*;
 
 pub(super) fn cases() -> Vec<Case> {
@@ -363,22 +366,37 @@ fn races() -> Vec<Case> {
         case("atomic/never-half-seen", "no reader sees one half of a batch without the other")
             .needs([F::AtomicBatch])
             .run(|cx| async move {
+                const PAIRS: usize = 200;
                 let t = cx.table()?;
-                t.batch().write("a", "000").write("b", "000").commit().await?;
+                t.batch().write("a", "00000").write("b", "00000").commit().await?;
+                // Each goes on until the other has done enough: neither is over before the other begins.
+                let (seen, is_done) =
+                    (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+                let (seen_by, done) = (Arc::clone(&seen), Arc::clone(&is_done));
                 let writing = t.clone();
                 let writer = aside(async move {
-                    for i in 1..200 {
-                        let value = format!("{i:03}");
-                        writing.batch().write("a", &value).write("b", &value).commit().await?;
+                    let mut result = Ok(());
+                    for i in 1..100 * PAIRS {
+                        if i > PAIRS && seen_by.load(Ordering::Relaxed) > PAIRS {
+                            break;
+                        }
+                        let value = format!("{i:05}");
+                        let batch = writing.batch().write("a", &value).write("b", &value);
+                        result = batch.commit().await.map(|_| ());
+                        if result.is_err() {
+                            break;
+                        }
                         tokio::task::yield_now().await;
                     }
-                    Ok(())
+                    done.store(true, Ordering::Relaxed);
+                    Ok(result?)
                 });
                 let read =
                     async |key: &str| Ok::<_, Failure>(text(present(&t, key).await?.value()));
-                for i in 0..200 {
+                while !is_done.load(Ordering::Relaxed) {
                     // What is read second is at least as new, if both halves come at once.
-                    let (first, second) = if i % 2 == 0 { ("a", "b") } else { ("b", "a") };
+                    let swaps = seen.fetch_add(1, Ordering::Relaxed) % 2 == 0;
+                    let (first, second) = if swaps { ("b", "a") } else { ("a", "b") };
                     let (old, new) = (read(first).await?, read(second).await?);
                     ensure!(new >= old, "{first} was {old} and then {second} was {new}");
                     tokio::task::yield_now().await;
