@@ -8,7 +8,8 @@ import re
 # Each is followed by its reasons.
 FAILED_CASE = re.compile(r"FAILED \S+: ")
 PANIC = re.compile(r"thread '.*' (?:\(\d+\) )?panicked at ")
-COMPILER = re.compile(r"error(?:\[\w+\])?: ")
+# Not what Cargo says at the end of every test that failed.
+COMPILER = re.compile(r"error(?:\[\w+\])?: (?!test failed|\d+ targets? failed)")
 AFTER_PANIC = re.compile(r"stack backtrace:|note: |\s*$")
 
 MOST_LINES = 12

@@ -62,6 +62,7 @@ class WhatFailed(unittest.TestCase):
             "test a ... ok\nFAILED watch/hot: a key that never rests\n    left: 1\n    right: 2\ntest b ... FAILED\n"
             "thread 'b' (12) panicked at src/b.rs:1:2:\nnot so\nstack backtrace:\n   0: noise\n\n"
             "error[E0308]: mismatched types\n  --> src/c.rs\ntest c ... ok\n"
+            "error: test failed, to rerun pass `-p c`\nerror: 1 target failed:\n    `-p c`\n"
         )
         self.assertEqual(
             what_failed(log),

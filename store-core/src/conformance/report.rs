@@ -38,7 +38,7 @@ pub struct CaseReport {
     /// What was wrong, or why it did not apply.
     #[serde(skip_serializing_if = "String::is_empty", default)]
     pub why: String,
-    /// How many runs said nothing, because a call took longer than the records of the case lived. Each was followed by one in
+    /// How many runs said nothing, because the calls of the case took longer than its records lived. Each was followed by one in
     /// which they live three times as long; there are three at most.
     #[serde(default)]
     pub slow: u32,
